@@ -1,0 +1,5 @@
+//! The types of `proto/edgewise/v1`, as `prost` generates them.
+
+#![allow(missing_docs, clippy::doc_markdown)]
+
+include!(concat!(env!("OUT_DIR"), "/edgewise.v1.rs"));
