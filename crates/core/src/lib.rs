@@ -3,4 +3,16 @@
 //! Nothing in here has a clock, randomness or a network of its own: they come in as traits, so that the same
 //! code runs in workerd and, under a seeded scheduler, in the tests.
 
+#![warn(missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+pub mod access;
+pub mod database;
+pub mod ids;
+pub mod message;
+pub mod permissions;
+pub mod problem;
 pub mod proto;
