@@ -1,1 +1,19 @@
-//! What the black-box tests share.
+//! What the black-box tests share: the server under test, who speaks to it, and what they expect to hear.
+//!
+//! A test reads like a conversation. It opens a [`Room`], a channel of its own on the server that all tests share,
+//! lets [`User`]s speak in it over HTTP, and listens with [`Socket`]s.
+
+mod http;
+mod node;
+mod raw;
+mod room;
+mod server;
+mod socket;
+mod token;
+
+pub use http::{Answer, Call};
+pub use raw::exchange;
+pub use room::{Room, User};
+pub use server::{SECRET, Server};
+pub use socket::{Dial, Frame, Socket};
+pub use token::{Token, now};
