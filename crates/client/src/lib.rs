@@ -1,1 +1,45 @@
-//! The native client of an Edgewise server.
+//! The native client of an Edgewise server, in three layers.
+//!
+//! - [`Client`]: every REST route as a typed method; what is safe to repeat is repeated.
+//! - [`Connection`]: one WebSocket of one channel, frame by frame, with heartbeats and typed close codes.
+//! - [`Live`]: a channel kept live over any number of connections: an ordered outbox, a local [`Store`], and a
+//!   stream of changes in which nothing is missing and nothing comes twice.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), edgewise_client::Error> {
+//! use edgewise_client::{Client, Position};
+//!
+//! let client = Client::new("http://127.0.0.1:8787", "a token")?;
+//! let general = &client.channels().await?[0];
+//! let sent = client.send(&general.id, "Hello from Rust").await?;
+//! let page = client.history(&general.id, Position::Newest, None).await?;
+//! assert_eq!(page.messages[0].id, sent.message.id);
+//! # Ok(())
+//! # }
+//! ```
+
+#![warn(missing_docs)]
+
+mod client;
+mod close;
+mod connection;
+mod error;
+mod rest;
+mod retry;
+mod tls;
+mod token;
+mod types;
+
+pub use client::Client;
+pub use close::{Close, CloseCode};
+pub use connection::{Connect, Connection, TokenPlace};
+pub use edgewise_core::proto;
+pub use error::{Error, FieldError, Problem};
+pub use rest::{Draft, Edit, Position, Sent};
+pub use reqwest;
+pub use retry::Retry;
+pub use token::{BoxError, TokenSource};
+pub use types::{
+    Changes, Channel, Health, Info, LastRead, Member, Members, Message, Page, Permissions, Presence,
+    PresentUser, PresentUsers, ReactingUser, ReactingUsers, ReactionSummary,
+};

@@ -1,0 +1,11 @@
+//! The REST routes, one file per resource.
+
+mod channels;
+mod members;
+mod messages;
+mod operations;
+mod presence;
+mod reactions;
+mod read_state;
+
+pub use messages::{Draft, Edit, Position, Sent};
