@@ -14,6 +14,7 @@ use serde_json::Value;
 pub struct Call {
     what: String,
     request: reqwest::RequestBuilder,
+    from_anywhere: bool,
 }
 
 impl Call {
@@ -22,13 +23,19 @@ impl Call {
         let what = format!("{method} {url}");
         let request = client.request(method, url);
         let request = if token.is_empty() { request } else { request.bearer_auth(token) };
-        Self { what, request }
+        Self { what, request, from_anywhere: true }
     }
 
     /// With a header.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.request = self.request.header(name, value);
         self
+    }
+
+    /// From a page of this origin, to a server that does not answer every one.
+    pub fn from_origin(mut self, origin: &str) -> Self {
+        self.from_anywhere = false;
+        self.header("origin", origin)
     }
 
     /// With a JSON body.
@@ -60,7 +67,8 @@ impl Call {
         let body = response.bytes().await?.to_vec();
         let answer = Answer { what, status, headers, body };
         assert!(!answer.header("x-request-id").is_empty(), "no request id: {answer:?}");
-        assert_eq!(answer.header("access-control-allow-origin"), "*", "no CORS: {answer:?}");
+        let origin = answer.header("access-control-allow-origin");
+        assert!(origin == "*" || !self.from_anywhere, "no CORS: {answer:?}");
         Ok(answer)
     }
 }

@@ -3,6 +3,7 @@
 //! A test reads like a conversation. It opens a [`Room`], a channel of its own on the server that all tests share,
 //! lets [`User`]s speak in it over HTTP, and listens with [`Socket`]s.
 
+pub mod ask;
 mod http;
 mod node;
 mod raw;

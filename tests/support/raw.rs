@@ -14,8 +14,10 @@ pub async fn exchange(server: &Server, request_line: &str, head: &[u8]) -> Strin
     let mut stream = TcpStream::connect(server.address()).await.expect("the server is there");
     let host = server.address();
     let start = format!("{request_line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
-    stream.write_all(&[start.as_bytes(), head].concat()).await.expect("the server reads");
+    // A server that has read enough may answer, and close, before the end of what is sent.
+    let _ = stream.write_all(&[start.as_bytes(), head].concat()).await;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.expect("the server answers and closes");
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(!answer.is_empty(), "{request_line} is not answered");
     String::from_utf8_lossy(&answer).into_owned()
 }

@@ -1,15 +1,23 @@
 //! A channel of a test's own, and who speaks in it.
 
-use std::ops::Deref;
+use std::{future::ready, ops::Deref, time::Duration};
 
 use edgewise_client::{Changes, LastRead, Message, Page};
+use futures_util::{StreamExt as _, stream};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
 
 use crate::{
     Answer, Call, Server, http,
+    server::display_name,
     socket::{Dial, Socket},
 };
+
+/// How long what alarms do may take, and how often it is looked at.
+const PATIENCE: Duration = Duration::from_secs(60);
+const TICK: Duration = Duration::from_millis(100);
 
 /// A new channel, with the owner at hand.
 #[derive(Debug)]
@@ -24,7 +32,7 @@ pub struct Room<'a> {
 impl<'a> Room<'a> {
     pub(crate) async fn open(server: &'a Server, private: bool) -> Self {
         let owner = server.owner();
-        let name = format!("room {}", uuid::Uuid::new_v4());
+        let name = format!("room {}", Uuid::new_v4());
         let body = json!({"name": name, "private": private});
         let channel: Value = owner.post("/api/channels").json(&body).send().await.expect(201).json();
         let id = channel["id"].as_str().expect("a channel has an id").to_owned();
@@ -44,6 +52,40 @@ impl<'a> Room<'a> {
     /// Whoever a token names, in this channel.
     pub fn with_token(&self, token: &str) -> User {
         self.server.with_token(token).in_channel(&self.id)
+    }
+
+    /// A user whom nobody else is, and whom the server knows already.
+    pub async fn known_user(&self) -> User {
+        let id = format!("u{}", Uuid::new_v4());
+        let sql = "INSERT INTO users (id, display_name, created_at) VALUES (?, ?, 1)";
+        self.server.sql(sql, json!([id, display_name(&id)])).await;
+        self.user(&id)
+    }
+
+    /// The id of such a user, with a role of these permissions.
+    pub async fn user_with_role(&self, permissions: u32) -> String {
+        let (user, role) = (self.known_user().await.id, format!("r{}", Uuid::new_v4()));
+        let sql = "INSERT INTO roles (id, name, permissions) VALUES (?1, ?1, ?2)";
+        self.server.sql(sql, json!([role, permissions])).await;
+        self.server.sql("INSERT INTO user_roles (user_id, role_id) VALUES (?, ?)", json!([user, role])).await;
+        user
+    }
+
+    /// Sends so many messages, many at once.
+    pub async fn fill(&self, count: usize) {
+        let sending =
+            (1..=count).map(|number| async move { self.owner.send(&format!("message {number}")).await });
+        stream::iter(sending).buffer_unordered(64).for_each(|_| ready(())).await;
+    }
+
+    /// Waits until a statement on the database gives these rows.
+    pub async fn until(&self, sql: &str, params: Value, rows: Value) {
+        let seen = async {
+            while Value::from(self.server.sql(sql, params.clone()).await) != rows {
+                sleep(TICK).await;
+            }
+        };
+        timeout(PATIENCE, seen).await.unwrap_or_else(|_| panic!("{sql} never gave {rows}"));
     }
 
     /// Drops the channel's object from memory. Its sockets hibernate.

@@ -158,7 +158,7 @@ impl Drop for Server {
     }
 }
 
-fn display_name(id: &str) -> String {
+pub(crate) fn display_name(id: &str) -> String {
     let (first, rest) = id.split_at(id.len().min(1));
     first.to_uppercase() + rest
 }

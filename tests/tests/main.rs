@@ -1,3 +1,14 @@
 //! The contract, held against the real Worker in workerd, with D1 and hibernating sockets. One file a resource.
 
+mod access;
+mod bodies;
+mod changes;
+mod channels;
 mod harness;
+mod history;
+mod http;
+mod members;
+mod mentions;
+mod messages;
+mod reactions;
+mod read_state;
