@@ -26,6 +26,7 @@ mod connection;
 mod error;
 mod rest;
 mod retry;
+pub mod store;
 mod tls;
 mod token;
 mod types;
@@ -35,9 +36,10 @@ pub use close::{Close, CloseCode};
 pub use connection::{Connect, Connection, TokenPlace};
 pub use edgewise_core::proto;
 pub use error::{Error, FieldError, Problem};
-pub use rest::{Draft, Edit, Position, Sent};
 pub use reqwest;
+pub use rest::{Draft, Edit, Position, Sent};
 pub use retry::Retry;
+pub use store::{Change, Reacted, Store};
 pub use token::{BoxError, TokenSource};
 pub use types::{
     Changes, Channel, Health, Info, LastRead, Member, Members, Message, Page, Permissions, Presence,
