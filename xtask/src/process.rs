@@ -1,0 +1,180 @@
+//! Child processes, of which none outlives this one.
+//!
+//! Every child leads its own process group, so that whatever it starts in turn (workerd, esbuild, rustc) can be
+//! reached. A thread waits for SIGINT, SIGTERM and SIGHUP and takes all groups down before this process ends.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpgid};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::clock::Stopwatch;
+use crate::error::{Doing, Error, Result};
+
+/// How long a group has to end by itself before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+fn groups() -> MutexGuard<'static, Vec<Pid>> {
+    GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns only where no signal is ending this process: what fails because of one is no news.
+pub(crate) fn unless_ending() {
+    drop(groups());
+}
+
+/// From here on a signal ends this process and all that it started.
+pub(crate) fn end_children_on_signals() -> Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).doing(|| "listen for Ctrl-C".to_owned())?;
+    thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            // Held until the end, so that the main thread starts nothing more.
+            let groups = groups();
+            end(&groups);
+            std::process::exit(128 + signal);
+        }
+    });
+    Ok(())
+}
+
+fn end(groups: &[Pid]) {
+    for &group in groups {
+        // It may have ended already: that is what is wanted.
+        let _ = kill_process_group(group, Signal::TERM);
+    }
+    let waited = Stopwatch::start();
+    while groups.iter().any(|&group| lives(group)) {
+        if waited.elapsed() > GRACE {
+            for &group in groups {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            return;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Whether anyone in the group is still running; reaps its leader, who would count as alive until then.
+fn lives(group: Pid) -> bool {
+    let _ = waitpgid(group, WaitOptions::NOHANG);
+    test_kill_process_group(group).is_ok()
+}
+
+/// A running child; dropping it ends its whole group.
+pub(crate) struct Running {
+    child: Child,
+    group: Option<Pid>,
+}
+
+impl Running {
+    pub(crate) fn spawn(command: &mut Command) -> Result<Self> {
+        let mut groups = groups();
+        let child = command
+            .process_group(0)
+            .spawn()
+            .doing(|| format!("start {}", command.get_program().to_string_lossy()))?;
+        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        groups.extend(group);
+        Ok(Self { child, group })
+    }
+
+    pub(crate) fn output(&mut self) -> impl Iterator<Item = Box<dyn Read + Send>> + use<> {
+        let stdout = self.child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>);
+        let stderr = self.child.stderr.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>);
+        stdout.into_iter().chain(stderr)
+    }
+
+    /// Whether it ended well; waits for it.
+    pub(crate) fn succeeds(&mut self) -> Result<bool> {
+        let status = self.child.wait().doing(|| "wait for a child process".to_owned())?;
+        Ok(status.success())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(group) = self.group {
+            end(&[group]);
+            groups().retain(|&other| other != group);
+        }
+    }
+}
+
+/// Runs a command whose output the user should see as it comes; true where it succeeded.
+pub(crate) fn run(command: &mut Command) -> Result<bool> {
+    Running::spawn(command.stdin(Stdio::null()))?.succeeds()
+}
+
+/// Runs a command, showing each line of its standard output and handing it to `line`.
+pub(crate) fn run_watched(command: &mut Command, mut line: impl FnMut(&str)) -> Result<bool> {
+    let mut running = Running::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+    for pipe in running.output() {
+        for text in lines(pipe) {
+            println!("{text}");
+            line(&text);
+        }
+    }
+    running.succeeds()
+}
+
+/// What a short command prints, `None` where it cannot be started or fails.
+pub(crate) fn capture(command: &mut Command) -> Option<String> {
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Runs a long command whose output is of interest only where it fails, with a sign of life now and then.
+pub(crate) fn run_quietly(command: &mut Command, failed: impl FnOnce() -> Error) -> Result<()> {
+    const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
+
+    let mut running =
+        Running::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+    let started = Stopwatch::start();
+    let lines = gather(&mut running);
+    let mut shown = Duration::ZERO;
+    let mut last = Vec::new();
+    loop {
+        match lines.recv_timeout(Duration::from_secs(1)) {
+            Ok(line) => last.push(line),
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+        }
+        if started.elapsed() - shown >= SIGN_OF_LIFE {
+            shown = started.elapsed();
+            let now = last.last().map_or("", |line| line.trim());
+            eprintln!("      {}: {now}", started.seconds());
+        }
+    }
+    if running.succeeds()? {
+        return Ok(());
+    }
+    for line in last.iter().skip(last.len().saturating_sub(30)) {
+        eprintln!("      {line}");
+    }
+    Err(failed())
+}
+
+/// The lines of both outputs, as they come; ends when both are closed.
+pub(crate) fn gather(running: &mut Running) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    for pipe in running.output() {
+        let sender = sender.clone();
+        thread::spawn(move || lines(pipe).try_for_each(|line| sender.send(line)));
+    }
+    receiver
+}
+
+fn lines(pipe: impl Read) -> impl Iterator<Item = String> {
+    BufReader::new(pipe)
+        .split(b'\n')
+        .map_while(std::io::Result::ok)
+        .map(|line| String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned())
+}
