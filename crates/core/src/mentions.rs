@@ -4,7 +4,7 @@
 //! Markdown code nothing is. Whether an id exists is not asked here.
 //!
 //! The time is linear in the content's length, whatever the content is: every position that is searched for from many
-//! starting points (the `]` of a name, the end of an id) is held by an [`Ahead`], which reads no byte twice.
+//! starting points (the `]` of a name, the end of an id) is held by an `Ahead`, which reads no byte twice.
 
 mod code;
 

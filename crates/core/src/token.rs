@@ -2,7 +2,7 @@
 //!
 //! A token is a JWT signed with `JWT_SECRET`, HS256 and nothing else. Three steps, each of its own, so that another
 //! issuer is another key and another reading of the same claims: `jsonwebtoken` takes the token apart and checks the
-//! signature, with the algorithms that [`crypto`] gives it; [`claims`] holds the claims to form, time and audience;
+//! signature, with the algorithms that `crypto` gives it; `claims` holds the claims to form, time and audience;
 //! [`Verifier::verify`] says what they mean.
 
 mod claims;
