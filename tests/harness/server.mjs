@@ -4,7 +4,8 @@
 //   {root, build, state, port, vars}
 // and is answered with {ready: true, url} or {ready: false, error}. Then each {id, cmd, …} is answered with
 // {id, result} or {id, error}:
-//   evict {channel}      drops the channel's object from memory; its sockets hibernate
+//   evict {channel}      drops the channel's object from memory as soon as it rests; its sockets hibernate
+//   reset                resets every object in the middle of what it does: its requests and sockets break
 //   sql {sql, params}    runs a statement on the database, and gives its rows
 //   crash                kills workerd and this process with SIGKILL, so without an answer
 // At the end of stdin everything ends, and the state folder goes: nothing outlives the test process.
@@ -15,6 +16,16 @@ import path from "node:path";
 import readline from "node:readline";
 
 const NAME = "edgewise";
+
+/** A Worker beside the one under test, that can do what no other can. */
+const RESETTER = {
+    name: "resetter",
+    compatibilityDate: "2026-11-01",
+    compatibilityFlags: ["unsafe_module"],
+    modules: true,
+    script: `import unsafe from "workerd:unsafe";
+        export default { async fetch() { await unsafe.abortAllDurableObjects(); return new Response(); } };`,
+};
 
 /** Every process that Miniflare starts: workerd is one of them. */
 const children = new Set();
@@ -39,11 +50,11 @@ async function start({ root, build, state, port, vars }) {
     const { workerOptions } = wrangler.unstable_getMiniflareWorkerOptions(config);
     const miniflare = new Miniflare(
         convertV4MiniflareOptions({
-            ...workerOptions,
-            name: NAME,
-            bindings: vars, // alone: a developer's .dev.vars are no business of the tests
-            modules: modules(build),
-            modulesRoot: build,
+            workers: [
+                // Alone with its vars: a developer's .dev.vars are no business of the tests.
+                { ...workerOptions, name: NAME, bindings: vars, modules: modules(build), modulesRoot: build },
+                RESETTER,
+            ],
             host: "127.0.0.1",
             port,
             cf: false,
@@ -85,6 +96,10 @@ async function migrate(database, folder, split) {
 const commands = {
     evict: ({ miniflare }, { channel }) =>
         miniflare.unsafeEvictDurableObject(NAME, "Channel", { name: channel, webSockets: "hibernate" }),
+    reset: async ({ miniflare }) => {
+        const resetter = await miniflare.getWorker(RESETTER.name);
+        await (await resetter.fetch("http://resetter/")).text();
+    },
     sql: async ({ database }, { sql, params = [] }) =>
         (await database.prepare(sql).bind(...params).all()).results,
     crash: () => {

@@ -10,6 +10,7 @@ mod raw;
 mod room;
 mod server;
 mod socket;
+mod store;
 mod token;
 
 pub use http::{Answer, Call};
@@ -17,4 +18,5 @@ pub use raw::exchange;
 pub use room::{Room, User};
 pub use server::{SECRET, Server};
 pub use socket::{Dial, Frame, Socket};
+pub use store::Store;
 pub use token::{Token, now};

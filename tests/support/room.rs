@@ -118,6 +118,11 @@ impl User {
         self
     }
 
+    /// The channel that the user is in.
+    pub fn channel_id(&self) -> &str {
+        &self.channel
+    }
+
     /// The token.
     pub fn token(&self) -> &str {
         &self.token

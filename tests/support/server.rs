@@ -111,9 +111,14 @@ impl Server {
             .with_retry(edgewise_client::Retry::NEVER)
     }
 
-    /// Drops a channel's object from memory, as the platform may at any time. Its sockets hibernate.
+    /// Drops a channel's object from memory as soon as it rests, as the platform may. Its sockets hibernate.
     pub async fn evict(&self, channel_id: &str) {
         self.ask(json!({"cmd": "evict", "channel": channel_id})).await;
+    }
+
+    /// Resets every object in the middle of what it does, as a deploy would: requests and sockets break.
+    pub async fn reset_objects(&self) {
+        self.ask(json!({"cmd": "reset"})).await;
     }
 
     /// Runs a statement on the database, and gives its rows.

@@ -69,9 +69,14 @@ impl Dial {
 
     /// Opens the socket.
     pub async fn connect(self) -> Socket {
+        self.try_connect().await.expect("the server accepts every socket")
+    }
+
+    /// Opens the socket of a server that may be gone.
+    pub async fn try_connect(self) -> Result<Socket, Error> {
         let address = self.url.trim_start_matches("ws://").to_owned();
         let url = format!("{}/api/channels/{}/ws?{}", self.url, self.channel, self.query.join("&"));
-        let mut request = url.trim_end_matches('?').into_client_request().expect("a request");
+        let mut request = url.trim_end_matches('?').into_client_request()?;
         let headers = request.headers_mut();
         let value = |text: &str| HeaderValue::from_str(text).expect("a header's value");
         if !self.protocols.is_empty() {
@@ -80,14 +85,12 @@ impl Dial {
         if let Some(authorization) = &self.authorization {
             headers.insert(header::AUTHORIZATION, value(authorization));
         }
-        let opening = async {
-            let tcp = TcpStream::connect(address).await.expect("the server is there");
-            client_async(request, tcp).await.expect("the server accepts every socket")
-        };
-        let (stream, response) = timeout(PATIENCE, opening).await.expect("the socket opens");
+        let opening = async { client_async(request, TcpStream::connect(address).await?).await };
+        let (stream, response) = timeout(PATIENCE, opening).await.expect("the socket opens, or fails to")?;
         let protocol = response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
         let protocol = protocol.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-        Socket { stream, protocol, hello: Hello::default(), pending: VecDeque::new(), requests: 0 }
+        let (hello, pending) = (Hello::default(), VecDeque::new());
+        Ok(Socket { stream, protocol, hello, pending, requests: 0, patience: PATIENCE })
     }
 
     /// Opens the socket, and reads the `hello` that comes first.
@@ -128,13 +131,21 @@ pub struct Socket {
     pub hello: Hello,
     pending: VecDeque<Envelope>,
     requests: u64,
+    patience: Duration,
 }
 
 impl Socket {
+    /// The same socket, for what takes long.
+    #[must_use]
+    pub fn patient(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// The next frame, whatever it is.
     pub async fn frame(&mut self) -> Frame {
         loop {
-            let next = timeout(PATIENCE, self.stream.next()).await.expect("a frame, in time");
+            let next = timeout(self.patience, self.stream.next()).await.expect("a frame, in time");
             return match next {
                 Some(Ok(Message::Binary(bytes))) => {
                     Frame::Envelope(Envelope::decode(bytes).expect("an Envelope"))
@@ -154,16 +165,24 @@ impl Socket {
 
     /// The next envelope, out of a batch too.
     pub async fn next(&mut self) -> Envelope {
+        self.try_next()
+            .await
+            .unwrap_or_else(|code| panic!("an envelope was expected, and came the end: {code}"))
+    }
+
+    /// The next envelope, out of a batch too, or the code with which the socket ended.
+    pub async fn try_next(&mut self) -> Result<Envelope, u16> {
         loop {
             if let Some(envelope) = self.pending.pop_front() {
-                return envelope;
+                return Ok(envelope);
             }
             match self.frame().await {
                 Frame::Envelope(Envelope { payload: Some(Payload::EnvelopeBatch(batch)), .. }) => {
                     self.pending.extend(batch.envelopes);
                 }
-                Frame::Envelope(envelope) => return envelope,
-                other => panic!("an envelope was expected, and came {other:?}"),
+                Frame::Envelope(envelope) => return Ok(envelope),
+                Frame::Close(code) => return Err(code),
+                Frame::Text(text) => panic!("an envelope was expected, and came {text:?}"),
             }
         }
     }
@@ -236,11 +255,16 @@ impl Socket {
 
     /// Sends a request, and gives the id that its answer will carry.
     pub async fn request(&mut self, payload: Payload) -> String {
+        self.try_request(payload).await.expect("the socket is open")
+    }
+
+    /// The same on a socket that may have ended.
+    pub async fn try_request(&mut self, payload: Payload) -> Result<String, Error> {
         self.requests += 1;
         let request_id = format!("request {}", self.requests);
         let envelope = Envelope { request_id: request_id.clone(), revision: 0, payload: Some(payload) };
-        self.send_bytes(envelope.encode_to_vec()).await;
-        request_id
+        self.stream.send(Message::Binary(envelope.encode_to_vec().into())).await?;
+        Ok(request_id)
     }
 
     /// The answer to a request. What else comes meanwhile stays for later.

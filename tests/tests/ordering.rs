@@ -73,40 +73,40 @@ async fn messages_of_64_senders_are_in_one_order_for_everyone() {
 }
 
 #[tokio::test]
-async fn evictions_under_load_lose_nothing_that_was_acknowledged() {
+async fn an_eviction_that_meets_a_storm_loses_nothing() {
     let room = Server::shared().room().await;
     let mut socket = room.user("listener").connect().await;
-    let done = AtomicUsize::new(0);
-    let senders = join_all((0..16).map(|number| {
-        let (client, done) = (room.client(&format!("sender{number}")), &done);
-        let client = client.with_retry(patient());
-        let channel = room.id.clone();
-        async move {
-            let mut sent = Vec::new();
-            for round in 0..12 {
-                let draft = Draft::new(format!("{number}:{round}")).with_nonce(format!("{round}"));
-                sent.push(client.send(&channel, draft).await.expect("a patient client gets through").message);
-            }
-            done.fetch_add(1, Ordering::Relaxed);
-            sent
-        }
-    }));
-    let evictions = async {
-        while done.load(Ordering::Relaxed) < 16 {
-            room.evict().await;
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    let sent = join(senders, evictions).await.0.concat();
+    let mut sent = Vec::new();
+    for _ in 0..6 {
+        let (storm, ()) = join(storm(&room, 1), room.evict()).await;
+        sent.extend(storm);
+    }
     assert_dense(&sent, 1);
     assert_dense(&room.owner.whole_history().await, 1);
     assert_heard(&mut socket, &sent).await;
 }
 
 #[tokio::test]
+async fn an_object_that_was_reset_has_kept_every_message_that_it_acknowledged() {
+    let server = Server::start();
+    let room = server.room().await;
+    disturbed(&room, || server.reset_objects()).await;
+}
+
+#[tokio::test]
 async fn a_killed_server_has_kept_every_message_that_it_acknowledged() {
     let server = Server::start();
     let room = server.room().await;
+    disturbed(&room, async || {
+        server.kill().await;
+        server.restart().await;
+    })
+    .await;
+}
+
+/// Lets 64 patient clients send at once, disturbs the server in the middle of it, three times, and expects every
+/// message once.
+async fn disturbed(room: &Room<'_>, disturb: impl AsyncFn()) {
     let acknowledged = AtomicUsize::new(0);
     let senders = join_all((0..64).map(|number| {
         let client = room.client(&format!("sender{number}")).with_retry(patient());
@@ -121,18 +121,15 @@ async fn a_killed_server_has_kept_every_message_that_it_acknowledged() {
             sent
         }
     }));
-    // Killed in the middle of it, twice.
-    let kills = async {
-        for threshold in [100, 250] {
+    let disturbances = async {
+        for threshold in [70, 170, 270] {
             while acknowledged.load(Ordering::Relaxed) < threshold {
-                tokio::task::yield_now().await;
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            server.kill().await;
-            server.restart().await;
+            disturb().await;
         }
     };
-    let sent = join(senders, kills).await.0.concat();
+    let sent = join(senders, disturbances).await.0.concat();
     assert_eq!(sent.len(), 384);
 
     let stored = room.owner.whole_history().await;
@@ -148,7 +145,7 @@ async fn a_killed_server_has_kept_every_message_that_it_acknowledged() {
     assert_eq!((contents.len(), stored.len()), (384, 384));
     // Life goes on.
     assert_eq!(room.user("ana").send("after").await.server_sequence, 385);
-    let rows = server.sql("SELECT last_sequence FROM channels WHERE id = ?", json!([room.id])).await;
+    let rows = room.sql("SELECT last_sequence FROM channels WHERE id = ?", json!([room.id])).await;
     assert_eq!(rows, [json!({"last_sequence": 385})]);
 }
 
