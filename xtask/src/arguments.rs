@@ -21,13 +21,15 @@ cargo xtask token --sub ID [--name NAME] [--owner] [--admin] [--scope SCOPE] [--
     Prints a token for the local server, signed with the secret in .dev.vars.
 
 cargo xtask build [--release | --dev]
-    Compiles the Worker into build/ (build/dev/ with --dev); wrangler calls it before it deploys.";
+    Compiles the Worker into build/ (build/dev/ with --dev); wrangler calls it before it deploys or serves.";
 
 pub(crate) enum Command {
     Help,
     Dev(dev::Options),
     Test(Vec<Stage>),
     Build(Profile),
+    /// A build for the server that `dev` has started.
+    Rebuild(Profile),
     Token(Claims),
 }
 
@@ -75,7 +77,7 @@ fn test(mut parser: Parser) -> Result<Command> {
 }
 
 fn build(mut parser: Parser) -> Result<Command> {
-    let mut profile = Profile::from_environment();
+    let mut profile = Profile::Release;
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("release") => profile = Profile::Release,
@@ -84,7 +86,7 @@ fn build(mut parser: Parser) -> Result<Command> {
             other => return Err(other.unexpected().into()),
         }
     }
-    Ok(Command::Build(profile))
+    Ok(dev::serving().map_or(Command::Build(profile), Command::Rebuild))
 }
 
 fn token(mut parser: Parser) -> Result<Command> {

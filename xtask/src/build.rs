@@ -3,7 +3,6 @@
 //! A release build goes to `build/`, which is what wrangler.toml deploys. A dev build is a matter of seconds, since it is
 //! not optimised, and goes to `build/dev/`, so that neither overwrites the other.
 
-use std::env;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -16,9 +15,6 @@ use crate::process;
 use crate::project::Project;
 use crate::setup::Tools;
 
-/// How `cargo xtask dev` tells the build command of wrangler.toml what to build.
-pub(crate) const PROFILE_VARIABLE: &str = "EDGEWISE_PROFILE";
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Profile {
     Dev,
@@ -26,14 +22,6 @@ pub(crate) enum Profile {
 }
 
 impl Profile {
-    /// Release, unless the environment says otherwise.
-    pub(crate) fn from_environment() -> Self {
-        match env::var(PROFILE_VARIABLE).as_deref() {
-            Ok("dev") => Self::Dev,
-            _ => Self::Release,
-        }
-    }
-
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Dev => "dev",

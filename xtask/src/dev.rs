@@ -8,13 +8,13 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use crate::build::{self, PROFILE_VARIABLE, Profile};
+use crate::build::{self, Profile};
 use crate::clock::{self, Stopwatch};
 use crate::dev_vars;
 use crate::error::{Doing, Error, Result, create_dir};
 use crate::http;
 use crate::process::{self, Running};
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 use crate::project::{Project, try_lock};
 use crate::setup::{self, Tools};
 use crate::token::{self, Claims};
@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const PATIENCE_AFTER_ERROR: Duration = Duration::from_secs(5);
 /// How long it may answer something else than 200 before it is shown as it is.
 const PATIENCE_WITH_HEALTH: Duration = Duration::from_secs(5);
+
+/// Tells the build command of wrangler.toml that this server calls it, and for which profile.
+const SERVING: &str = "EDGEWISE_DEV_PROFILE";
 
 pub(crate) struct Options {
     pub(crate) port: u16,
@@ -66,6 +69,26 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
         eprintln!("{note}");
     }
     server.follow()
+}
+
+/// The profile of the server that called this program, if one did.
+pub(crate) fn serving() -> Option<Profile> {
+    match env::var(SERVING).as_deref() {
+        Ok("dev") => Some(Profile::Dev),
+        Ok("release") => Some(Profile::Release),
+        _ => None,
+    }
+}
+
+/// Builds what has been edited. A failure is told, but is none for wrangler, which would print a backtrace and stop
+/// answering: the server goes on with the last build.
+pub(crate) fn rebuild(project: &Project, profile: Profile) {
+    let rebuilt =
+        setup::ensure(project, &mut Progress::Quiet).and_then(|tools| build::build(project, &tools, profile));
+    if let Err(error) = rebuilt {
+        process::unless_ending();
+        progress::tell(&error);
+    }
 }
 
 fn check_port(address: SocketAddr) -> Result<()> {
@@ -132,7 +155,7 @@ impl Server {
             .args(["--ip", &address.ip().to_string(), "--port", &address.port().to_string()])
             .args(["--inspector-port", "0", "--show-interactive-dev-session=false", "--persist-to"])
             .arg(state)
-            .env(PROFILE_VARIABLE, profile.name())
+            .env(SERVING, profile.name())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -183,7 +206,7 @@ impl Server {
     /// Shows what the server says, until it ends.
     fn follow(&mut self) -> Result<()> {
         while let Ok(line) = self.output.recv() {
-            println!("{line}");
+            println!("{}", line.strip_prefix("[custom build] ").unwrap_or(&line));
         }
         self.running.succeeds()?;
         Err(Error::failed("The server has ended", "see wrangler's message above"))

@@ -23,7 +23,7 @@ mod tools;
 use std::process::ExitCode;
 
 use arguments::{Command, HELP};
-use error::{Error, Result};
+use error::Result;
 use progress::Progress;
 use project::Project;
 
@@ -32,9 +32,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             process::unless_ending();
-            if !matches!(error, Error::Told) {
-                eprintln!("{error}");
-            }
+            progress::tell(&error);
             ExitCode::FAILURE
         }
     }
@@ -54,6 +52,10 @@ fn run(command: Command) -> Result<()> {
         Command::Build(profile) => {
             let tools = setup::ensure(&project, &mut Progress::Quiet)?;
             build::build(&project, &tools, profile)
+        }
+        Command::Rebuild(profile) => {
+            dev::rebuild(&project, profile);
+            Ok(())
         }
         Command::Token(claims) => {
             let token = token::mint(claims, &dev_vars::secret(&project)?, clock::unix_seconds())?;

@@ -1,5 +1,9 @@
 //! The lines that say what is being done and how far it is.
 
+use std::io::{self, Write};
+
+use crate::error::Error;
+
 pub(crate) enum Progress {
     /// `[2/7] …`, each step numbered.
     Counted { done: u32, total: u32 },
@@ -31,5 +35,13 @@ impl Progress {
         if !matches!(self, Self::Quiet) {
             self.step(text);
         }
+    }
+}
+
+/// Prints an error's sentence in one piece, so that whoever passes it on does not tear it apart.
+pub(crate) fn tell(error: &Error) {
+    if !matches!(error, Error::Told) {
+        // There is nowhere else to report that standard error is closed.
+        let _ = io::stderr().write_all(format!("{error}\n").as_bytes());
     }
 }

@@ -7,7 +7,7 @@ use crate::cargo;
 use crate::clock::Stopwatch;
 use crate::error::{Error, Result};
 use crate::process;
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 use crate::project::Project;
 use crate::setup::{self, Tools};
 use crate::size;
@@ -71,7 +71,7 @@ pub(crate) fn run(project: &Project, only: &[Stage]) -> Result<()> {
     let outcome = run_stages(project, &stages, &mut summary);
     if let Err(error) = &outcome {
         process::unless_ending();
-        eprintln!("{error}");
+        progress::tell(error);
     }
     if !summary.is_empty() {
         println!("{summary}");
