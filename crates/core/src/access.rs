@@ -24,24 +24,24 @@ pub struct Caller {
     pub expires_at: Timestamp,
 }
 
-/// The permission bits of the user that `{user}` names, whose token is `{trusted}`.
+/// The permission bits of the user that `$user` names, whose token is `$trusted`.
 ///
 /// SQLite has no aggregate for `|`, so each bit is the maximum over the user's roles.
 macro_rules! bits_sql {
     ($user:literal, $trusted:literal) => {
         concat!(
             "iif(", $trusted, " OR EXISTS (SELECT 1 FROM users u WHERE u.id = ", $user,
-            " AND (u.is_owner OR u.is_admin)), 255, ",
-            "(SELECT max(p & 1) | max(p & 2) | max(p & 4) | max(p & 8) | max(p & 16) | max(p & 32) | max(p & 64) | max(p & 128)
-              FROM (SELECT permissions AS p FROM roles WHERE id = 'everyone'
-                    UNION ALL
-                    SELECT r.permissions FROM user_roles ur JOIN roles r ON r.id = ur.role_id WHERE ur.user_id = ", $user, ")))"
+            " AND (u.is_owner OR u.is_admin)), 255,
+              coalesce((SELECT permissions FROM roles WHERE id = 'everyone'), 0) | coalesce((
+                SELECT max(p & 1) | max(p & 2) | max(p & 4) | max(p & 8) | max(p & 16) | max(p & 32) | max(p & 64) | max(p & 128)
+                FROM (SELECT r.permissions AS p FROM user_roles ur JOIN roles r ON r.id = ur.role_id
+                      WHERE ur.user_id = ", $user, ")), 0))"
         )
     };
 }
 pub(crate) use bits_sql;
 
-/// Whether the user that `{user}` names is banned at `{now}`.
+/// Whether the user that `$user` names is banned at `$now`.
 macro_rules! banned_sql {
     ($user:literal, $now:literal) => {
         concat!(

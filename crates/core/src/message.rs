@@ -8,45 +8,49 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     database::bool_of_int,
-    ids::{Sequence, UserId},
+    ids::{Sequence, Timestamp, UserId},
     proto::{ChatMessage, ReactionSummary},
 };
 
 /// The columns of message `m` as the document of a [`MessageRow`], with `$reactions` as its reactions.
+///
+/// A list, in the order of the row's fields: D1 gives a function at most 32 arguments, which an object of so many
+/// fields would exceed. What is a document already says so by `json(…)`: whether a subquery's result is remembered to
+/// be one differs between versions of SQLite.
 macro_rules! message_sql {
     ($reactions:expr) => {
         concat!(
-            "json_object('id', m.id, 'channel_id', m.channel_id, 'sequence', m.server_sequence, 'revision', m.revision,
-             'sender_id', m.sender_id, 'name', m.sender_display_name, 'pubkey', m.sender_pubkey,
-             'content', m.content_text, 'timestamp', m.timestamp, 'reply_to_id', m.reply_to_id,
-             'edited', m.edited, 'edit_timestamp', m.edit_timestamp, 'deleted', m.deleted,
-             'users', json(m.mention_user_ids), 'roles', json(m.mention_role_ids), 'nonce', m.nonce,
-             'signature', hex(m.signature), 'envelope', hex(m.payload),
-             'reactions', ", $reactions, ")"
+            "json_array(m.id, m.channel_id, m.server_sequence, m.revision, m.sender_id, m.sender_display_name, m.sender_pubkey,
+                        m.content_text, m.timestamp, m.reply_to_id, m.edited, m.edit_timestamp, m.deleted,
+                        json(m.mention_user_ids), json(m.mention_role_ids), m.nonce, hex(m.signature), hex(m.payload),
+                        json(", $reactions, "))"
         )
     };
 }
 pub(crate) use message_sql;
 
-/// The reactions on message `m`, most counted first, then by the earliest present one, each with the earliest `$named`
-/// users and whether `$me` is among all of them. One pass over the message's range of the table.
+/// The reactions on message `m`, in no order, each with the earliest `$named` users in no order, and whether `$me` is
+/// among all of them. A [`ReactionRow`] an emoji; [`summaries`] puts them in order.
+///
+/// One pass over the message's range of the table, and nothing sorted where `$named` is not exceeded: what is sorted
+/// is read again, and D1 counts and bills that.
 macro_rules! reactions_sql {
     ($me:literal, $named:literal) => {
         concat!(
-            "(SELECT json_group_array(json_object('emoji', emoji, 'count', n, 'me', me, 'user_ids', json(named)) ORDER BY n DESC, first, emoji)
-              FROM (SELECT emoji, count(*) AS n, max(user_id IS ", $me, ") AS me, min(created_at) AS first,
-                           json_group_array(user_id ORDER BY place) FILTER (WHERE place <= ", $named, ") AS named
-                    FROM (SELECT emoji, user_id, created_at,
-                                 row_number() OVER (PARTITION BY emoji ORDER BY created_at, user_id) AS place
-                          FROM reactions r
-                          WHERE r.channel_id = m.channel_id AND r.server_sequence = m.server_sequence)
-                    GROUP BY emoji))"
+            "(SELECT json_group_array(json_array(emoji, count, me, json(iif(count <= ", $named, ", users,
+                        (SELECT json_group_array(json(value))
+                         FROM (SELECT value FROM json_each(users) ORDER BY value->>0, value->>1 LIMIT ", $named, "))))))
+              FROM (SELECT r.emoji AS emoji, count(*) AS count, max(r.user_id IS ", $me, ") AS me,
+                           json_group_array(json_array(r.created_at, r.user_id)) AS users
+                    FROM reactions r
+                    WHERE r.channel_id = m.channel_id AND r.server_sequence = m.server_sequence
+                    GROUP BY r.emoji))"
         )
     };
 }
 pub(crate) use reactions_sql;
 
-/// A row of `messages`, as `message_sql!` builds it.
+/// A row of `messages`, as `message_sql!` builds it: its fields in this order.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct MessageRow {
     id: String,
@@ -74,20 +78,34 @@ pub(crate) struct MessageRow {
     reactions: Vec<ReactionRow>,
 }
 
-/// One emoji on one message, as `reactions_sql!` builds it.
+/// One emoji on one message, as `reactions_sql!` builds it: its fields in this order.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct ReactionRow {
     pub(crate) emoji: String,
     count: u32,
     #[serde(deserialize_with = "bool_of_int")]
     me: bool,
-    user_ids: Vec<String>,
+    /// When, and who.
+    users: Vec<(Timestamp, String)>,
 }
 
-impl From<ReactionRow> for ReactionSummary {
-    fn from(row: ReactionRow) -> Self {
-        Self { emoji: row.emoji, count: row.count, me: row.me, user_ids: row.user_ids }
+/// A message's reactions, most counted first, then by the earliest present one, each with its users by time.
+pub(crate) fn summaries(mut rows: Vec<ReactionRow>) -> Vec<ReactionSummary> {
+    for row in &mut rows {
+        row.users.sort_unstable();
     }
+    let earliest = |row: &ReactionRow| row.users.first().map(|(at, _)| *at);
+    rows.sort_unstable_by(|a, b| {
+        (b.count, earliest(a), &a.emoji).cmp(&(a.count, earliest(b), &b.emoji))
+    });
+    rows.into_iter()
+        .map(|row| ReactionSummary {
+            emoji: row.emoji,
+            count: row.count,
+            me: row.me,
+            user_ids: row.users.into_iter().map(|(_, user)| user).collect(),
+        })
+        .collect()
 }
 
 impl From<MessageRow> for ChatMessage {
@@ -109,7 +127,7 @@ impl From<MessageRow> for ChatMessage {
             revision: row.revision,
             edit_timestamp: row.edit_timestamp,
             deleted: row.deleted,
-            reactions: row.reactions.into_iter().map(Into::into).collect(),
+            reactions: summaries(row.reactions),
             nonce: row.nonce.unwrap_or_default(),
             envelope: row.envelope,
         }

@@ -89,6 +89,11 @@ impl Sqlite {
             .unwrap_or_else(|error| panic!("{error} in {sql}"))
     }
 
+    /// The same for a number that is not negative.
+    pub fn number(&self, sql: &str) -> u64 {
+        u64::try_from(self.value::<i64>(sql)).expect("not below zero")
+    }
+
     /// What this handle's batches have cost.
     pub fn cost(&self) -> Cost {
         self.cost.get()
@@ -173,6 +178,7 @@ fn status(statement: &rusqlite::Statement<'_>, what: StatementStatus) -> u64 {
     u64::try_from(statement.get_status(what)).unwrap_or(0)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
 fn refused(error: rusqlite::Error) -> DatabaseError {
     DatabaseError::Refused(error.to_string())
 }
@@ -183,7 +189,9 @@ impl ToSql for Param<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match self.0 {
             Value::Null => rusqlite::types::Null.into(),
-            Value::Integer(integer) => (*integer).into(),
+            // As D1 binds a JavaScript number: where a parameter shows in an answer, so does the difference.
+            #[allow(clippy::cast_precision_loss, reason = "within 2^53, as was checked")]
+            Value::Integer(integer) => (*integer as f64).into(),
             Value::Text(text) => ToSqlOutput::from(&**text),
         })
     }
