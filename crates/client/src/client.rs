@@ -20,8 +20,8 @@ pub struct Client {
     pub(crate) url: Url,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) tls: Arc<rustls::ClientConfig>,
+    pub(crate) retry: Retry,
     http: reqwest::Client,
-    retry: Retry,
 }
 
 impl Client {

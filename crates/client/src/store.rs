@@ -27,9 +27,10 @@ use held::Held;
 #[error("the server was restored from an earlier time; the channel has to be read afresh")]
 pub struct Restored;
 
-/// A page of older history that was read before something happened to one of its messages: read it again.
+/// A page of older history that does not fit any more: it was read before something happened to one of its messages,
+/// or the window has changed. Read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the page is older than what is known of its messages")]
+#[error("the page does not fit what is held any more")]
 pub struct StalePage;
 
 /// The messages of a channel that a client holds.
@@ -63,12 +64,12 @@ impl Store {
         Change::Resynced { messages: self.messages().cloned().collect(), revision: self.since }
     }
 
-    /// Takes the page of history just before [`floor`](Self::floor).
+    /// Takes the page of history just before `floor`, which was [`floor`](Self::floor) when it was asked for.
     ///
     /// # Errors
-    /// [`StalePage`] where a message of it may have changed since the page was read.
-    pub fn extend(&mut self, page: Page) -> Result<(), StalePage> {
-        if page.revision < self.below {
+    /// [`StalePage`] where the floor has moved, or a message of the page may have changed since it was read.
+    pub fn extend(&mut self, floor: u64, page: Page) -> Result<(), StalePage> {
+        if floor != self.floor || page.revision < self.below {
             return Err(StalePage);
         }
         self.take(page);

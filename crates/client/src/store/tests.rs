@@ -212,8 +212,8 @@ proptest! {
         let mut fresh = channel.fresh();
         fresh.retain(|message| message.server_sequence >= floor);
         prop_assert_eq!(comparable(held(&store)), comparable(fresh));
-        if store.extend(older).is_err() {
-            store.extend(channel.page(floor, 1000)).unwrap();
+        if store.extend(floor, older).is_err() {
+            store.extend(floor, channel.page(floor, 1000)).unwrap();
         }
         prop_assert_eq!(comparable(held(&store)), comparable(channel.fresh()));
 
@@ -221,7 +221,8 @@ proptest! {
         let mut fresh = channel.fresh();
         fresh.retain(|message| message.server_sequence >= store.floor());
         prop_assert_eq!(comparable(held(&store)), comparable(fresh));
-        store.extend(channel.page(store.floor(), 1000)).unwrap();
+        let floor = store.floor();
+        store.extend(floor, channel.page(floor, 1000)).unwrap();
         prop_assert_eq!(comparable(held(&store)), comparable(channel.fresh()));
     }
 }
