@@ -122,11 +122,11 @@ CREATE TABLE mentions (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE last_read (
-    user_id         TEXT    NOT NULL REFERENCES users (id),
     channel_id      TEXT    NOT NULL REFERENCES channels (id),
+    user_id         TEXT    NOT NULL REFERENCES users (id),
     last_sequence   INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL,
-    PRIMARY KEY (user_id, channel_id)
+    PRIMARY KEY (channel_id, user_id)
 ) STRICT, WITHOUT ROWID;
 
 -- Work that a transaction promised and alarms finish in bounded pieces, whatever crashes in between.

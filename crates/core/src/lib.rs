@@ -10,9 +10,18 @@
 )]
 
 pub mod access;
+pub mod content;
 pub mod database;
+pub mod emoji;
+pub mod engine;
 pub mod ids;
+pub mod mentions;
 pub mod message;
+pub mod names;
 pub mod permissions;
 pub mod problem;
 pub mod proto;
+pub mod read;
+pub mod token;
+mod unread;
+pub mod write;

@@ -37,10 +37,16 @@ pub(crate) use message_sql;
 macro_rules! reactions_sql {
     ($me:literal, $named:literal) => {
         concat!(
-            "(SELECT json_group_array(json_array(emoji, count, me, json(iif(count <= ", $named, ", users,
+            "(SELECT json_group_array(json_array(emoji, count, me, json(iif(count <= ",
+            $named,
+            ", users,
                         (SELECT json_group_array(json(value))
-                         FROM (SELECT value FROM json_each(users) ORDER BY value->>0, value->>1 LIMIT ", $named, "))))))
-              FROM (SELECT r.emoji AS emoji, count(*) AS count, max(r.user_id IS ", $me, ") AS me,
+                         FROM (SELECT value FROM json_each(users) ORDER BY value->>0, value->>1 LIMIT ",
+            $named,
+            "))))))
+              FROM (SELECT r.emoji AS emoji, count(*) AS count, max(r.user_id IS ",
+            $me,
+            ") AS me,
                            json_group_array(json_array(r.created_at, r.user_id)) AS users
                     FROM reactions r
                     WHERE r.channel_id = m.channel_id AND r.server_sequence = m.server_sequence
@@ -95,9 +101,7 @@ pub(crate) fn summaries(mut rows: Vec<ReactionRow>) -> Vec<ReactionSummary> {
         row.users.sort_unstable();
     }
     let earliest = |row: &ReactionRow| row.users.first().map(|(at, _)| *at);
-    rows.sort_unstable_by(|a, b| {
-        (b.count, earliest(a), &a.emoji).cmp(&(a.count, earliest(b), &b.emoji))
-    });
+    rows.sort_unstable_by(|a, b| (b.count, earliest(a), &a.emoji).cmp(&(a.count, earliest(b), &b.emoji)));
     rows.into_iter()
         .map(|row| ReactionSummary {
             emoji: row.emoji,

@@ -16,7 +16,7 @@ use crate::{
 /// How many states a page has where nothing is said.
 const DEFAULT: u64 = 100;
 /// How many it has at most.
-const MAX: u64 = 200;
+pub const MAX: u64 = 200;
 
 /// How many states are asked for: 1 to 200, 100 where nothing is said.
 ///

@@ -17,7 +17,7 @@ use crate::{
 /// How many messages a page has where nothing is said.
 const DEFAULT: u64 = 50;
 /// How many it has at most.
-const MAX: u64 = 100;
+pub const MAX: u64 = 100;
 
 /// Which page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -54,8 +54,8 @@ impl Sqlite {
     /// A fresh database with every migration applied, in order.
     pub fn new() -> Self {
         let connection = Connection::open_in_memory().expect("SQLite opens in memory");
+        connection.set_prepared_statement_cache_capacity(256);
         connection.pragma_update(None, "foreign_keys", true).expect("foreign keys can be enforced");
-        connection.set_prepared_statement_cache_capacity(128);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
         let mut files: Vec<_> = std::fs::read_dir(folder)
             .expect("the migrations are where they should be")

@@ -1,0 +1,168 @@
+//! The channel engine: one writer for one channel, and the hub of its sockets.
+//!
+//! Commands wait in a queue and are committed one batch at a time, each as one database transaction; replies and
+//! broadcasts follow the commit, in its order. What arrives meanwhile goes into the next commit.
+//!
+//! Everything in here is a cache that can be rebuilt from the database and the sockets' attachments: the object may
+//! be gone after any await. What is broadcast has been committed; what was committed and could not be broadcast is
+//! found by `since`.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `command.rs` | what can be asked for |
+//! | `batch.rs` | which commands share a commit |
+//! | `commit.rs`, `commit_sql.rs` | a commit and what became of its commands |
+//! | `administration.rs` | members, and the end of a channel |
+//! | `writer.rs` | the loop: queue, commit, retry, settle |
+//! | `fan_out.rs`, `frames.rs` | who is told what, encoded once |
+//! | `connection.rs` | what happens on a socket |
+//! | `admission.rs` | who may connect, asked for all who wait in one query |
+//! | `recovery.rs`, `recent.rs`, `state.rs` | telling a socket what it missed |
+//! | `presence.rs` | who is here, who is typing |
+//! | `expiry.rs` | tokens that end while a socket lives |
+
+mod administration;
+mod admission;
+mod batch;
+mod command;
+mod commit;
+mod commit_sql;
+mod connection;
+mod expiry;
+mod fan_out;
+mod frames;
+mod platform;
+mod presence;
+mod recent;
+mod recovery;
+mod state;
+mod writer;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::{Rc, Weak},
+};
+
+pub use command::Command;
+pub use connection::Connect;
+pub use platform::{Attachment, CloseCode, Platform, Socket};
+pub use writer::Costs;
+
+use crate::ids::{ChannelId, MessageId, Revision, Timestamp};
+
+/// One channel: its queue, its sockets, and what it remembers of the database.
+pub struct Channel<P: Platform> {
+    id: ChannelId,
+    this: Weak<Self>,
+    platform: P,
+    /// Where the channel stands as everyone connected was told. None until it was read.
+    head: RefCell<Option<commit::Head>>,
+    writer: writer::Writer,
+    sessions: RefCell<BTreeMap<String, Session<P::Socket>>>,
+    recent: RefCell<recent::Recent>,
+    admissions: admission::Admissions,
+    catching_up: Cell<bool>,
+    presence: presence::Presence,
+    alarm: expiry::Alarm,
+    ids: Ids,
+}
+
+/// A live connection.
+struct Session<S> {
+    socket: S,
+    attachment: Attachment,
+    /// The revision up to which it was told everything.
+    told: Revision,
+    /// When it last sent a frame.
+    heard: Timestamp,
+}
+
+impl<P: Platform> Channel<P> {
+    /// A channel as it wakes, with the sockets that slept.
+    pub fn new(id: ChannelId, platform: P, sockets: Vec<(P::Socket, Attachment)>) -> Rc<Self> {
+        let now = platform.now();
+        let sessions = sockets
+            .into_iter()
+            .map(|(socket, attachment)| {
+                let connection = attachment.connection.clone();
+                // What was committed before the object slept was broadcast before it slept.
+                (connection, Session { socket, attachment, told: 0, heard: now })
+            })
+            .collect();
+        let channel = Rc::new_cyclic(|this| Self {
+            id,
+            this: this.clone(),
+            platform,
+            head: RefCell::default(),
+            writer: writer::Writer::default(),
+            sessions: RefCell::new(sessions),
+            recent: RefCell::default(),
+            admissions: admission::Admissions::default(),
+            catching_up: Cell::default(),
+            presence: presence::Presence::default(),
+            alarm: expiry::Alarm::default(),
+            ids: Ids::default(),
+        });
+        channel.restore_presence();
+        channel.resume_catching_up();
+        channel
+    }
+
+    /// Which channel this is.
+    #[must_use]
+    pub const fn id(&self) -> ChannelId {
+        self.id
+    }
+
+    fn message_id(&self) -> MessageId {
+        MessageId::new(self.ids.next(self.platform.now(), |bytes| self.platform.random(bytes)))
+    }
+
+    fn random_id(&self) -> uuid::Uuid {
+        let mut bytes = [0; 16];
+        self.platform.random(&mut bytes);
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    }
+}
+
+/// Makes UUIDv7s that rise strictly, whatever the clock does: RFC 9562 §6.2, method 1, with a counter in `rand_a`.
+#[derive(Debug, Default)]
+struct Ids {
+    /// The last one's milliseconds and counter.
+    last: Cell<(Timestamp, u16)>,
+}
+
+impl Ids {
+    fn next(&self, now: Timestamp, random: impl FnOnce(&mut [u8])) -> uuid::Uuid {
+        let (last, count) = self.last.get();
+        let (millis, counter) = match count {
+            _ if now > last => (now, 0),
+            0x0fff => (last + 1, 0),
+            _ => (last, count + 1),
+        };
+        self.last.set((millis, counter));
+        let mut tail = [0; 10];
+        random(&mut tail);
+        let [high, low, ..] = &mut tail;
+        [*high, *low] = counter.to_be_bytes();
+        uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_ids_rise_whatever_the_clock_does() {
+        let ids = Ids::default();
+        let mut last = uuid::Uuid::nil();
+        for n in 0..20_000u64 {
+            let now = 1_700_000_000_000 + if n % 7 == 0 { n / 5_000 } else { 0 };
+            let id = ids.next(now, |bytes| bytes.fill(0xff));
+            assert!(id > last && id.get_version_num() == 7, "{id}");
+            last = id;
+        }
+    }
+}

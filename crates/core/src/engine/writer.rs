@@ -1,0 +1,452 @@
+//! The loop that commits: one batch at a time, repeated where the database does not answer, settled before the next.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, VecDeque},
+    rc::Rc,
+};
+
+use futures_channel::oneshot;
+
+use super::{
+    Channel, CloseCode, Platform,
+    administration::{Administration, Effect},
+    batch::{self, Queued},
+    command::Command,
+    commit::{self, Commit, Head, Operation, Outcome, Run},
+    recent::Recent,
+};
+use crate::{
+    access::Caller,
+    database::DatabaseError,
+    ids::{CommitId, Timestamp, UserId},
+    problem::Problem,
+    proto::Ack,
+};
+
+/// How much may wait. Beyond, a command is refused at once: who waits that long has given up.
+const MAX_QUEUED: usize = 4_096;
+const MAX_QUEUED_WEIGHT: usize = 16 << 20;
+
+/// The pauses between tries, in milliseconds: a bit over three seconds, in which a database restarts or moves.
+const PAUSES: [u32; 6] = [25, 100, 250, 500, 1_000, 1_500];
+
+/// How often a commit is tried again because another writer's came first: an object that lives on beside this one,
+/// for a moment, at most.
+const MAX_FENCED: usize = 5;
+
+/// How often, and after what pauses at most, a commit of unknown fate is asked for before the sockets are sent to
+/// find out for themselves.
+const SETTLE_TRIES: u32 = 60;
+const SETTLE_PAUSE_MAX: u32 = 5_000;
+
+/// Where a command's fate goes.
+pub(crate) enum Reply {
+    /// To the caller of [`Channel::submit`].
+    Caller(oneshot::Sender<(Result<Ack, Problem>, CommitId)>),
+    /// To a socket, under the request's own name.
+    Socket { connection: String, request_id: String },
+    /// Nobody waits any more.
+    Nobody,
+}
+
+pub(crate) enum Waiting {
+    Command {
+        operation: Box<Operation>,
+        reply: Reply,
+    },
+    /// Resolved once everything before it is settled.
+    Fence(oneshot::Sender<()>),
+}
+
+struct Pending {
+    operation: Box<Operation>,
+    reply: Reply,
+}
+
+impl Queued for Pending {
+    fn user(&self) -> &UserId {
+        &self.operation.caller.user_id
+    }
+    fn command(&self) -> &Command {
+        &self.operation.command
+    }
+}
+
+/// What commits have cost, for tests and operators to hold.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Costs {
+    /// Commits tried, repeated tries included.
+    pub runs: u64,
+    /// Commands that were in them.
+    pub commands: u64,
+}
+
+/// The queue, and the state of the loop.
+#[derive(Default)]
+pub(crate) struct Writer {
+    queue: RefCell<VecDeque<Waiting>>,
+    weight: Cell<usize>,
+    running: Cell<bool>,
+    /// A commit whose fate is not known. Settled before the next.
+    unsettled: RefCell<Option<Commit>>,
+    /// The names under which callers are known to be stored.
+    known: RefCell<HashMap<String, Option<String>>>,
+    costs: Cell<Costs>,
+}
+
+impl<P: Platform> Channel<P> {
+    /// Commits a command, together with whatever else waits, and tells what became of it, and in which commit.
+    ///
+    /// # Errors
+    /// What the contract says of the request; 503 `STORAGE_UNAVAILABLE` where too much waits, or where the database
+    /// does not answer within the bound: then it is in whole or not at all.
+    pub async fn submit(
+        self: &Rc<Self>,
+        caller: Caller,
+        command: Command,
+    ) -> (Result<Ack, Problem>, Option<CommitId>) {
+        let (sender, receiver) = oneshot::channel();
+        if let Err((problem, _)) = self.enqueue(caller, command, Reply::Caller(sender)) {
+            return (Err(problem), None);
+        }
+        match receiver.await {
+            Ok((fate, commit)) => (fate, Some(commit)),
+            Err(_) => (Err(Problem::storage_unavailable()), None),
+        }
+    }
+
+    /// What commits have cost since the object woke.
+    #[must_use]
+    pub fn costs(&self) -> Costs {
+        self.writer.costs.get()
+    }
+
+    pub(crate) fn enqueue(
+        self: &Rc<Self>,
+        caller: Caller,
+        command: Command,
+        reply: Reply,
+    ) -> Result<(), (Problem, Reply)> {
+        let weight = self.writer.weight.get() + command.weight();
+        if weight > MAX_QUEUED_WEIGHT || self.writer.queue.borrow().len() >= MAX_QUEUED {
+            return Err((Problem::storage_unavailable(), reply));
+        }
+        self.writer.weight.set(weight);
+        let timestamp = self.platform.now();
+        let operation = Operation { caller, command, message_id: self.message_id(), timestamp };
+        self.put(Waiting::Command { operation: Box::new(operation), reply });
+        Ok(())
+    }
+
+    /// Waits until everything that was asked for before is settled.
+    pub(crate) async fn fence(self: &Rc<Self>) {
+        if self.writer.running.get() {
+            let (sender, receiver) = oneshot::channel();
+            self.put(Waiting::Fence(sender));
+            // Canceled only with the object.
+            let _ = receiver.await;
+        }
+    }
+
+    fn put(self: &Rc<Self>, waiting: Waiting) {
+        self.writer.queue.borrow_mut().push_back(waiting);
+        if !self.writer.running.replace(true) {
+            let channel = Rc::clone(self);
+            self.platform.spawn(async move { channel.drain().await });
+        }
+    }
+
+    async fn drain(self: Rc<Self>) {
+        loop {
+            if self.writer.unsettled.borrow().is_some() {
+                self.settle().await;
+            }
+            let batch = self.next_batch();
+            if batch.is_empty() {
+                break;
+            }
+            self.commit(batch).await;
+        }
+        self.writer.running.set(false);
+    }
+
+    /// The next commit's commands; passes fences that nothing is before.
+    fn next_batch(&self) -> Vec<Pending> {
+        let mut queue = self.writer.queue.borrow_mut();
+        let mut run = VecDeque::new();
+        loop {
+            match queue.pop_front() {
+                Some(Waiting::Command { operation, reply }) => run.push_back(Pending { operation, reply }),
+                Some(Waiting::Fence(sender)) if run.is_empty() => {
+                    // Whoever waited may have hung up.
+                    let _ = sender.send(());
+                }
+                Some(fence) => {
+                    queue.push_front(fence);
+                    break;
+                }
+                None => break,
+            }
+            if run.len() > batch::MAX_COMMANDS {
+                break;
+            }
+        }
+        let batch = batch::take(&mut run);
+        for pending in run.into_iter().rev() {
+            queue.push_front(Waiting::Command { operation: pending.operation, reply: pending.reply });
+        }
+        let taken: usize = batch.iter().map(|pending| pending.operation.command.weight()).sum();
+        self.writer.weight.set(self.writer.weight.get().saturating_sub(taken));
+        batch
+    }
+
+    async fn commit(self: &Rc<Self>, batch: Vec<Pending>) {
+        let id = CommitId::new(self.random_id());
+        let (operations, replies): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|pending| (*pending.operation, pending.reply)).unzip();
+        if operations.first().is_some_and(|operation| batch::is_administration(&operation.command)) {
+            for (operation, reply) in operations.into_iter().zip(replies) {
+                self.administer(id, operation, reply).await;
+            }
+            return;
+        }
+        let provision = operations.iter().any(|operation| !self.knows(&operation.caller));
+        let commit = Commit { id, channel: self.id, operations, now: self.platform.now(), provision };
+        match self.run(&commit).await {
+            Ok(outcome) => {
+                self.remember(&commit);
+                self.finish(&commit, outcome, replies);
+            }
+            Err(Failure::NoChannel(problems)) => {
+                for (reply, problem) in replies.into_iter().zip(problems) {
+                    self.answer(reply, Err(problem), id);
+                }
+            }
+            Err(Failure::Unavailable) => {
+                self.platform
+                    .log("the database does not answer: a commit of unknown fate is left to be settled");
+                for reply in replies {
+                    self.answer(reply, Err(Problem::storage_unavailable()), id);
+                }
+                *self.writer.unsettled.borrow_mut() = Some(commit);
+            }
+            Err(Failure::Refused(why)) => self.one_by_one(commit, replies, &why).await,
+        }
+    }
+
+    /// One command that the database refuses must not fail its neighbours.
+    async fn one_by_one(self: &Rc<Self>, commit: Commit, replies: Vec<Reply>, why: &str) {
+        self.platform.log(&format!("the database refused a commit of {}: {why}", replies.len()));
+        if replies.len() == 1 {
+            for reply in replies {
+                self.answer(reply, Err(Problem::internal()), commit.id);
+            }
+            return;
+        }
+        for (operation, reply) in commit.operations.into_iter().zip(replies) {
+            Box::pin(self.commit(vec![Pending { operation: Box::new(operation), reply }])).await;
+        }
+    }
+
+    /// Runs a commit until its fate is known, within the bounds.
+    async fn run(&self, commit: &Commit) -> Result<Outcome, Failure> {
+        let mut pauses = PAUSES.iter();
+        let mut fenced = 0;
+        loop {
+            match self.try_once(commit).await {
+                Ok(Run::Settled(outcome)) => return Ok(outcome),
+                Ok(Run::NoChannel(actors)) => {
+                    let problem = |operation: &Operation| {
+                        let actor = actors.get(operation.caller.user_id.as_str());
+                        actor.map_or_else(Problem::internal, |actor| {
+                            actor.admitted(None).err().unwrap_or_else(Problem::internal)
+                        })
+                    };
+                    return Err(Failure::NoChannel(commit.operations.iter().map(problem).collect()));
+                }
+                Ok(Run::Fenced(head)) => {
+                    self.another_wrote(head);
+                    fenced += 1;
+                    if fenced > MAX_FENCED {
+                        return Err(Failure::Unavailable);
+                    }
+                }
+                Err(DatabaseError::Unavailable(why)) => {
+                    let Some(&pause) = pauses.next() else { return Err(Failure::Unavailable) };
+                    self.platform.log(&format!("the database does not answer, trying again: {why}"));
+                    self.platform.sleep(self.jittered(pause)).await;
+                }
+                Err(DatabaseError::Refused(why) | DatabaseError::Malformed(why)) => {
+                    return Err(Failure::Refused(why));
+                }
+            }
+        }
+    }
+
+    async fn try_once(&self, commit: &Commit) -> Result<Run, DatabaseError> {
+        let previous = self.load_head().await?.map(|head| head.commit_id).unwrap_or_default();
+        let costs = self.writer.costs.get();
+        let commands = costs.commands + commit.operations.len() as u64;
+        self.writer.costs.set(Costs { runs: costs.runs + 1, commands });
+        let run = commit.run(&self.platform, &previous).await;
+        self.platform.committed(commit.id);
+        run
+    }
+
+    /// Where the channel stands; read where that is not known. None: there is no such channel.
+    pub(crate) async fn load_head(&self) -> Result<Option<Head>, DatabaseError> {
+        if let Some(head) = self.head.borrow().clone() {
+            return Ok(Some(head));
+        }
+        let head = commit::read_head(&self.platform, self.id).await?;
+        if let Some(head) = head {
+            self.learn_head(head);
+        }
+        Ok(self.head.borrow().clone())
+    }
+
+    /// Takes in where the channel stood when somebody read it. What a commit said meanwhile is newer.
+    pub(crate) fn learn_head(&self, head: Head) {
+        let mut known = self.head.borrow_mut();
+        if known.is_none() {
+            *self.recent.borrow_mut() = Recent::starting_at(head.revision);
+            *known = Some(head);
+        }
+    }
+
+    /// Finds out whether the commit of unknown fate is in, and broadcasts it if so. Until that is known nobody can be
+    /// served: who waits is told so.
+    async fn settle(self: &Rc<Self>) {
+        let Some(commit) = self.writer.unsettled.borrow_mut().take() else { return };
+        for attempt in 0..SETTLE_TRIES {
+            match commit::read_head(&self.platform, self.id).await {
+                Ok(Some(head)) if head.commit_id == commit.id.to_string() => {
+                    if let Ok(Run::Settled(outcome)) = self.try_once(&commit).await {
+                        let nobody = commit.operations.iter().map(|_| Reply::Nobody).collect();
+                        self.finish(&commit, outcome, nobody);
+                        return;
+                    }
+                }
+                Ok(head) => {
+                    let known = self.head.borrow().as_ref().map(|head| head.commit_id.clone());
+                    if let Some(head) = head
+                        && known.is_some_and(|known| known != head.commit_id)
+                    {
+                        self.another_wrote(head);
+                    }
+                    // It is not in, and the next commit's id will keep it out.
+                    return;
+                }
+                Err(error) => self.platform.log(&format!("a commit is still to be settled: {error}")),
+            }
+            self.refuse_waiting();
+            self.platform.sleep(self.jittered((250 << attempt.min(5)).min(SETTLE_PAUSE_MAX))).await;
+        }
+        self.restart_sockets();
+    }
+
+    fn refuse_waiting(&self) {
+        let waiting = std::mem::take(&mut *self.writer.queue.borrow_mut());
+        self.writer.weight.set(0);
+        for waiting in waiting {
+            match waiting {
+                Waiting::Command { reply, .. } => {
+                    self.answer(reply, Err(Problem::storage_unavailable()), CommitId::new(uuid::Uuid::nil()));
+                }
+                Waiting::Fence(sender) => {
+                    let _ = sender.send(());
+                }
+            }
+        }
+    }
+
+    /// Another object wrote to this channel. What it wrote was not broadcast here: the sockets come back with `since`.
+    fn another_wrote(&self, head: Head) {
+        self.platform.log("another writer was here: the sockets start over");
+        *self.recent.borrow_mut() = Recent::starting_at(head.revision);
+        *self.head.borrow_mut() = Some(head);
+        self.close_all(CloseCode::Restart, "start over with since");
+    }
+
+    /// What was broadcast can't be told from what was not: the sockets come back with `since`.
+    fn restart_sockets(&self) {
+        *self.head.borrow_mut() = None;
+        self.close_all(CloseCode::Restart, "the database is not answering");
+    }
+
+    async fn administer(self: &Rc<Self>, id: CommitId, operation: Operation, reply: Reply) {
+        let Operation { caller, command, timestamp, .. } = operation;
+        if matches!(command, Command::DeleteChannel) {
+            // Before the promise is made, so that a crash right after it forgets nothing.
+            self.wake_by(timestamp + 1_000);
+        }
+        let administration = Administration { id, channel: self.id, caller, command, now: timestamp };
+        let mut pauses = PAUSES.iter();
+        let mut again = false;
+        let fate = loop {
+            match administration.run(&self.platform, again).await {
+                Ok(fate) => break fate,
+                Err(DatabaseError::Unavailable(why)) => {
+                    again = true;
+                    self.platform.log(&format!("the database does not answer: {why}"));
+                    let Some(&pause) = pauses.next() else { break Err(Problem::storage_unavailable()) };
+                    self.platform.sleep(self.jittered(pause)).await;
+                }
+                Err(error) => {
+                    self.platform.log(&error.to_string());
+                    break Err(Problem::internal());
+                }
+            }
+        };
+        match &fate {
+            Ok(Effect::Removed(user)) => {
+                self.close_user(user, CloseCode::Removed, "removed from the channel");
+            }
+            Ok(Effect::Deleted) => {
+                *self.head.borrow_mut() = None;
+                self.close_all(CloseCode::NoChannel, "the channel was deleted");
+            }
+            Ok(Effect::None) | Err(_) => {}
+        }
+        self.answer(reply, fate.map(|_| Ack::default()), id);
+    }
+
+    fn knows(&self, caller: &Caller) -> bool {
+        let known = self.writer.known.borrow();
+        known
+            .get(caller.user_id.as_str())
+            .is_some_and(|name| caller.display_name.is_none() || *name == caller.display_name)
+    }
+
+    fn remember(&self, commit: &Commit) {
+        let mut known = self.writer.known.borrow_mut();
+        if known.len() > 10_000 {
+            known.clear();
+        }
+        for operation in &commit.operations {
+            let caller = &operation.caller;
+            let name = known.entry(caller.user_id.as_str().to_owned()).or_default();
+            if caller.display_name.is_some() {
+                name.clone_from(&caller.display_name);
+            }
+        }
+    }
+
+    /// Between half of it and all of it.
+    fn jittered(&self, ms: u32) -> u32 {
+        let mut bytes = [0; 4];
+        self.platform.random(&mut bytes);
+        ms / 2 + u32::from_le_bytes(bytes) % (ms / 2 + 1)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.platform.now()
+    }
+}
+
+enum Failure {
+    NoChannel(Vec<Problem>),
+    Unavailable,
+    Refused(String),
+}
