@@ -1,9 +1,29 @@
 //! The Worker: a thin shell around `edgewise-core`.
+//!
+//! It knows HTTP, sockets and Cloudflare; no rule of chat is decided here. A request is routed (`router.rs`), its
+//! token verified (`auth.rs`), its body read (`body.rs`); a read asks the database (`d1.rs`), a write goes to the
+//! channel's object (`object.rs`, `channel.rs`); what comes back is told as JSON or protobuf (`reply.rs`).
+//!
+//! On wasm32 only: natively this package is empty.
 #![cfg(target_arch = "wasm32")]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod auth;
+mod body;
+mod call;
+mod channel;
+mod config;
+mod cors;
+mod d1;
+mod object;
+mod query;
+mod reply;
+mod router;
+mod routes;
 
 use worker::{Context, Env, Request, Response, Result, event};
 
 #[event(fetch)]
-async fn fetch(_request: Request, _env: Env, _context: Context) -> Result<Response> {
-    Response::ok("edgewise")
+async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
+    router::answer(request, env).await
 }

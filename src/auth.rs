@@ -1,0 +1,83 @@
+//! Who asks: the bearer token of a request, verified.
+//!
+//! A token is looked for where the route allows it, and nowhere else; it is never logged.
+
+use std::{cell::RefCell, rc::Rc};
+
+use edgewise_core::{
+    access::Caller,
+    ids::Timestamp,
+    problem::{Code, Problem},
+    token::{Identity, TokenError, Verifier},
+};
+use worker::{Env, Headers};
+
+use crate::config;
+
+/// The token of the `Authorization` header.
+///
+/// # Errors
+/// 401 `TOKEN_MISSING` without one.
+pub(crate) fn bearer(headers: &Headers) -> Result<String, Problem> {
+    let header = headers.get("authorization").ok().flatten();
+    header.as_deref().and_then(token_of).map(str::to_owned).ok_or_else(missing)
+}
+
+/// The token of a header `Bearer <token>`.
+fn token_of(header: &str) -> Option<&str> {
+    let (scheme, token) = header.trim().split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+pub(crate) fn missing() -> Problem {
+    Code::TokenMissing.with("send a token: Authorization: Bearer <token>")
+}
+
+/// Verifies a token, without the word `Bearer`.
+///
+/// # Errors
+/// 401 `TOKEN_INVALID`, 401 `TOKEN_EXPIRED`; 503 `CONFIG_MISSING` where there is no secret to verify it with.
+pub(crate) fn verify(env: &Env, token: &str, now: Timestamp) -> Result<Caller, Problem> {
+    verifier(env)?.verify(token, now).map(caller).map_err(|error| match error {
+        TokenError::Invalid => Code::TokenInvalid.with("the token does not verify"),
+        TokenError::Expired => Code::TokenExpired.with("the token has expired"),
+    })
+}
+
+fn caller(identity: Identity) -> Caller {
+    Caller {
+        user_id: identity.user_id,
+        display_name: identity.display_name,
+        trusted: identity.is_owner || identity.is_admin,
+        expires_at: identity.expires_at_ms,
+    }
+}
+
+/// Whether tokens can be verified at all.
+///
+/// # Errors
+/// 503 `CONFIG_MISSING`, with what to do about it.
+pub(crate) fn check_config(env: &Env) -> Result<(), Problem> {
+    verifier(env).map(drop)
+}
+
+thread_local! {
+    /// The verifier of the secret that was seen last: a Worker has one.
+    static VERIFIER: RefCell<Option<(String, Rc<Verifier>)>> = const { RefCell::new(None) };
+}
+
+fn verifier(env: &Env) -> Result<Rc<Verifier>, Problem> {
+    let missing = |what: &'static str| Code::ConfigMissing.with(what).retry_after(60_000);
+    let secret = config::jwt_secret(env).ok_or_else(|| missing("the server has no JWT_SECRET"))?;
+    VERIFIER.with_borrow_mut(|cached| match cached {
+        Some((known, verifier)) if *known == secret => Ok(Rc::clone(verifier)),
+        _ => {
+            let verifier = Verifier::new(secret.as_bytes())
+                .map_err(|_| missing("the server's JWT_SECRET has fewer than 32 bytes"))?;
+            let verifier = Rc::new(verifier);
+            *cached = Some((secret, Rc::clone(&verifier)));
+            Ok(verifier)
+        }
+    })
+}

@@ -1,0 +1,159 @@
+//! One request on its way through a route: what it asks for, taken apart, and what it may use.
+
+use std::cell::OnceCell;
+
+use edgewise_core::{
+    access::Caller,
+    emoji::Emoji,
+    ids::{ChannelId, InvalidId, MessageId, Timestamp, UserId},
+    problem::{Code, Problem},
+};
+use serde::de::DeserializeOwned;
+use worker::{Date, Env, Headers, Request, console_error};
+
+use crate::{
+    auth,
+    body::{self, Media},
+    d1::{Cost, D1},
+    query::Query,
+    reply,
+    router::Params,
+};
+
+/// A request and what its route may use.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) env: Env,
+    pub(crate) now: Timestamp,
+    pub(crate) request_id: String,
+    pub(crate) query: Query,
+    /// What the path names, once its route is known.
+    pub(crate) params: Params,
+    request: Request,
+    database: OnceCell<D1>,
+}
+
+impl Call {
+    pub(crate) fn new(request: Request, env: Env, request_id: String) -> Self {
+        let url = request.inner().url();
+        let query = url.split_once('?').map_or("", |(_, query)| query);
+        Self {
+            env,
+            now: Date::now().as_millis(),
+            request_id,
+            query: Query::parse(query.split('#').next().unwrap_or_default()),
+            params: Params::default(),
+            request,
+            database: OnceCell::new(),
+        }
+    }
+
+    pub(crate) fn headers(&self) -> &Headers {
+        self.request.headers()
+    }
+
+    /// A header's value, empty where it is not there.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        self.headers().get(name).ok().flatten()
+    }
+
+    /// Who asks.
+    ///
+    /// # Errors
+    /// 401 `TOKEN_MISSING`, `TOKEN_INVALID`, `TOKEN_EXPIRED`; 503 `CONFIG_MISSING`.
+    pub(crate) fn caller(&self) -> Result<Caller, Problem> {
+        auth::check_config(&self.env)?;
+        auth::verify(&self.env, &auth::bearer(self.headers())?, self.now)
+    }
+
+    /// The channel that the path names.
+    ///
+    /// # Errors
+    /// 400 `ID_INVALID`, as for all that a path names.
+    pub(crate) fn channel(&self) -> Result<ChannelId, Problem> {
+        self.param("channel_id", ChannelId::parse)
+    }
+
+    /// The message that the path names.
+    pub(crate) fn message(&self) -> Result<MessageId, Problem> {
+        self.param("message_id", MessageId::parse)
+    }
+
+    /// The user that the path names; `@me` is who asks.
+    pub(crate) fn user(&self, caller: &Caller) -> Result<UserId, Problem> {
+        self.param("user_id", |text| match text {
+            "@me" => Ok(caller.user_id.clone()),
+            text => UserId::parse(text),
+        })
+    }
+
+    /// The emoji that the path names, as text.
+    ///
+    /// # Errors
+    /// 400 `ID_INVALID` where it does not decode.
+    pub(crate) fn emoji_text(&self) -> Result<String, Problem> {
+        self.param("emoji", |text| Ok(text.to_owned()))
+    }
+
+    /// The emoji that the path names.
+    ///
+    /// # Errors
+    /// 400 `ID_INVALID` where it does not decode, 422 `EMOJI_INVALID` where it is none.
+    pub(crate) fn emoji(&self) -> Result<Emoji, Problem> {
+        Emoji::parse(&self.emoji_text()?).map_err(|error| Code::EmojiInvalid.with(error.to_string()))
+    }
+
+    fn param<T>(
+        &self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, InvalidId>,
+    ) -> Result<T, Problem> {
+        let text = self.params.decoded(name)?;
+        parse(&text).map_err(|error| Code::IdInvalid.with(error.to_string()))
+    }
+
+    /// The body, a JSON object.
+    ///
+    /// # Errors
+    /// 415 `MEDIA_TYPE_UNSUPPORTED`, 413 `BODY_TOO_LARGE`, 400 `BODY_INVALID`.
+    pub(crate) async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Problem> {
+        match self.body().await? {
+            (Media::Json, body) => body::parse_json(&body),
+            (Media::Protobuf, _) => Err(Code::MediaTypeUnsupported.with("this route takes application/json")),
+        }
+    }
+
+    /// The body as it is, and what it is written in.
+    ///
+    /// # Errors
+    /// 415 `MEDIA_TYPE_UNSUPPORTED`, 413 `BODY_TOO_LARGE`.
+    pub(crate) async fn body(&mut self) -> Result<(Media, Vec<u8>), Problem> {
+        let media = Media::of(self.headers())?;
+        Ok((media, body::read(&mut self.request).await?))
+    }
+
+    /// What the client would rather have the answer in.
+    pub(crate) fn accepts(&self) -> Media {
+        reply::preferred(&self.header("accept").unwrap_or_default())
+    }
+
+    /// The database.
+    ///
+    /// # Errors
+    /// 503 `CONFIG_MISSING` where the binding is not there.
+    pub(crate) fn database(&self) -> Result<&D1, Problem> {
+        if let Some(database) = self.database.get() {
+            return Ok(database);
+        }
+        let database = D1::new(&self.env).map_err(|error| {
+            console_error!("no database: {error}");
+            Code::ConfigMissing.with("the server has no database bound as DB").retry_after(60_000)
+        })?;
+        Ok(self.database.get_or_init(|| database))
+    }
+
+    /// What the call has cost the database so far, where it asked it at all.
+    pub(crate) fn cost(&self) -> Option<Cost> {
+        self.database.get().map(D1::total_cost)
+    }
+}

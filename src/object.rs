@@ -1,0 +1,227 @@
+//! What the Worker asks of a channel's object, typed: the only place that knows the paths and headers in between.
+//!
+//! Both ends are of one deployment. What is asked was authenticated already: the object believes its caller.
+
+use edgewise_core::{
+    access::Caller,
+    ids::ChannelId,
+    problem::{Code, Problem},
+    proto::{Ack, Actor, Command, Envelope, command, envelope::Payload},
+};
+use prost::Message as _;
+use worker::{
+    Env, Error, Headers, Method, Request, RequestInit, Response, Stub, console_error, console_warn,
+    js_sys::{Reflect, Uint8Array},
+    url::form_urlencoded,
+};
+
+use crate::{config, reply::Reply};
+
+/// Who asks: an [`Actor`] in hex.
+pub(crate) const ACTOR_HEADER: &str = "x-edgewise-actor";
+/// The subprotocol that a socket's client offered and is to be selected.
+pub(crate) const PROTOCOL_HEADER: &str = "x-edgewise-protocol";
+/// The one subprotocol there is.
+pub(crate) const PROTOCOL: &str = "edgewise.v1";
+/// Which commit a write was in, where costs are exposed.
+pub(crate) const COMMIT_HEADER: &str = "x-edgewise-commit";
+/// What a commit or a read cost the database, where costs are exposed.
+pub(crate) const COST_HEADER: &str = "x-edgewise-cost";
+
+/// How often a request is made that may be repeated.
+const ATTEMPTS: u32 = 3;
+
+/// Whether the same command once more does no harm and answers the same, so that it can be repeated where its answer
+/// was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    Safe,
+    Unsafe,
+}
+
+/// What became of a command.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) ack: Ack,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl Done {
+    /// An answer to the client, with what the object says that it cost.
+    pub(crate) fn reply(self, reply: Reply) -> Reply {
+        self.headers.into_iter().fold(reply, |reply, (name, value)| reply.with(name, value))
+    }
+}
+
+/// Has a channel's object carry out a command.
+///
+/// # Errors
+/// What the object refused; 503 `STORAGE_UNAVAILABLE` where it did not answer.
+pub(crate) async fn command(
+    env: &Env,
+    channel: ChannelId,
+    caller: &Caller,
+    request: command::Request,
+    repeat: Repeat,
+) -> Result<Done, Problem> {
+    let command = Command { actor: Some(actor(caller)), request: Some(request) };
+    let body = command.encode_to_vec();
+    let make = || {
+        let mut init = RequestInit::new();
+        init.with_method(Method::Post).with_body(Some(Uint8Array::from(body.as_slice()).into()));
+        Request::new_with_init("http://channel/command", &init)
+    };
+    let mut response = ask(env, channel, make, repeat).await?;
+    let headers = [COMMIT_HEADER, COST_HEADER]
+        .into_iter()
+        .filter_map(|name| Some((name, response.headers().get(name).ok().flatten()?)))
+        .collect();
+    match envelope(&mut response).await?.payload {
+        Some(Payload::Ack(ack)) => Ok(Done { ack, headers }),
+        Some(Payload::Error(error)) => Err(Problem::from_error_response(&error)),
+        _ => Err(defect("an answer that is neither ack nor error")),
+    }
+}
+
+/// Has a channel's object carry out one of the requests that a socket could send.
+///
+/// # Errors
+/// Those of [`command`].
+pub(crate) async fn request(
+    env: &Env,
+    channel: ChannelId,
+    caller: &Caller,
+    payload: Payload,
+    repeat: Repeat,
+) -> Result<Done, Problem> {
+    let envelope = Envelope { payload: Some(payload), ..Envelope::default() };
+    command(env, channel, caller, command::Request::Envelope(envelope), repeat).await
+}
+
+/// Asks a channel's object who is connected: its answer is the JSON that the client gets.
+///
+/// # Errors
+/// What the object refused; 503 `STORAGE_UNAVAILABLE` where it did not answer.
+pub(crate) async fn presence(
+    env: &Env,
+    channel: ChannelId,
+    caller: &Caller,
+    after: Option<&str>,
+    limit: u64,
+) -> Result<Vec<u8>, Problem> {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("limit", &limit.to_string());
+    if let Some(after) = after {
+        query.append_pair("after", after);
+    }
+    let url = format!("http://channel/presence?{}", query.finish());
+    let make = || get(&url, &[(ACTOR_HEADER, &actor_header(caller))]);
+    let mut response = ask(env, channel, make, Repeat::Safe).await?;
+    if response.status_code() == 200 {
+        return response.bytes().await.map_err(|error| unavailable(&error));
+    }
+    match envelope(&mut response).await?.payload {
+        Some(Payload::Error(error)) => Err(Problem::from_error_response(&error)),
+        _ => Err(Code::RouteNotFound.with("there is no such path")),
+    }
+}
+
+/// Hands a socket over to a channel's object: the answer is the upgrade, whether the object lets the client stay or
+/// closes the socket with a code.
+///
+/// # Errors
+/// 503 `STORAGE_UNAVAILABLE` where the object did not answer.
+pub(crate) async fn connect(
+    env: &Env,
+    channel: ChannelId,
+    caller: &Caller,
+    since: Option<u64>,
+    protocol: Option<&str>,
+) -> Result<Response, Problem> {
+    let url = match since {
+        Some(since) => format!("http://channel/connect?since={since}"),
+        None => "http://channel/connect".to_owned(),
+    };
+    let actor = actor_header(caller);
+    let make = || {
+        let mut headers = vec![("upgrade", "websocket"), (ACTOR_HEADER, actor.as_str())];
+        headers.extend(protocol.map(|protocol| (PROTOCOL_HEADER, protocol)));
+        get(&url, &headers)
+    };
+    ask(env, channel, make, Repeat::Safe).await
+}
+
+fn get(url: &str, headers: &[(&str, &str)]) -> worker::Result<Request> {
+    let all = Headers::new();
+    for (name, value) in headers {
+        all.set(name, value)?;
+    }
+    Request::new_with_init(url, RequestInit::new().with_method(Method::Get).with_headers(all))
+}
+
+fn actor(caller: &Caller) -> Actor {
+    Actor {
+        user_id: caller.user_id.as_str().to_owned(),
+        display_name: caller.display_name.clone().unwrap_or_default(),
+        trusted: caller.trusted,
+        token_expires_at: caller.expires_at,
+    }
+}
+
+/// Header values are ASCII, and names are not.
+fn actor_header(caller: &Caller) -> String {
+    hex::encode(actor(caller).encode_to_vec())
+}
+
+fn stub(env: &Env, channel: ChannelId) -> worker::Result<Stub> {
+    env.durable_object(config::CHANNELS)?.id_from_name(&channel.to_string())?.get_stub()
+}
+
+/// Asks a channel's object. One that was reset under the request has another answer it, where that is safe.
+async fn ask(
+    env: &Env,
+    channel: ChannelId,
+    make: impl Fn() -> worker::Result<Request>,
+    repeat: Repeat,
+) -> Result<Response, Problem> {
+    let mut attempts = 1;
+    loop {
+        // A stub that failed once goes on failing: each attempt has its own.
+        let answer = async { stub(env, channel)?.fetch_with_request(make()?).await };
+        match answer.await {
+            Ok(response) => return Ok(response),
+            Err(error) if repeat == Repeat::Safe && attempts < ATTEMPTS && !overloaded(&error) => {
+                console_warn!("channel {channel} is asked again: {error}");
+                attempts += 1;
+            }
+            Err(error) => return Err(unavailable(&error)),
+        }
+    }
+}
+
+/// Whether an object has more to do than it can: then asking again makes it worse.
+fn overloaded(error: &Error) -> bool {
+    let Error::UnknownJsError { original, .. } = error else { return false };
+    Reflect::get(original, &"overloaded".into()).is_ok_and(|value| value.is_truthy())
+}
+
+async fn envelope(response: &mut Response) -> Result<Envelope, Problem> {
+    let body = response.bytes().await.map_err(|error| unavailable(&error))?;
+    if response.status_code() >= 500 {
+        return Err(defect(&format!("status {}", response.status_code())));
+    }
+    Envelope::decode(body.as_slice()).map_err(|error| defect(&error.to_string()))
+}
+
+/// The object may or may not have carried out what it was asked.
+fn unavailable(error: &Error) -> Problem {
+    console_error!("a channel's object did not answer: {error}");
+    Code::StorageUnavailable
+        .with("the channel is not answering; repeat with the same nonce")
+        .retry_after(1_000)
+}
+
+fn defect(what: &str) -> Problem {
+    console_error!("a channel's object answered wrongly: {what}");
+    Problem::internal()
+}
