@@ -5,12 +5,13 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, Result, read, write};
+use crate::error::{Doing, Error, Result, read, write};
 use crate::process;
 use crate::progress::Progress;
 use crate::project::Project;
@@ -36,13 +37,7 @@ impl Node {
 
     /// The native binary: the one in `.bin` may be a script that starts it.
     pub(crate) fn esbuild(&self) -> PathBuf {
-        let platform = match (env::consts::OS, env::consts::ARCH) {
-            ("macos", "aarch64") => "darwin-arm64",
-            ("macos", _) => "darwin-x64",
-            (_, "aarch64") => "linux-arm64",
-            _ => "linux-x64",
-        };
-        let native = self.packages.join(format!("@esbuild/{platform}/bin/esbuild"));
+        let native = self.packages.join(format!("@esbuild/{}/bin/esbuild", platform()));
         if native.is_file() { native } else { self.packages.join(".bin/esbuild") }
     }
 
@@ -69,8 +64,7 @@ impl Node {
     }
 
     fn locate(packages: &Path) -> Option<Self> {
-        let own = packages.join(".bin/node");
-        let binary = [own, PathBuf::from("node")]
+        let binary = [own_node(packages), PathBuf::from("node")]
             .into_iter()
             .find(|node| major_version(node).is_some_and(|major| major >= OLDEST_FOR_WRANGLER))?;
         Some(Self { binary, packages: packages.to_owned() })
@@ -110,6 +104,7 @@ pub(crate) fn ensure(project: &Project, progress: &mut Progress) -> Result<Node>
     let _lock = project.lock("node")?;
     if !is_current() {
         install(project)?;
+        link_node(&packages)?;
     }
     let node = Node::locate(&packages).ok_or_else(|| Error::Missing {
         tool: "A Node new enough for wrangler",
@@ -151,6 +146,31 @@ fn install(project: &Project) -> Result<()> {
             "see npm's message above; with the network and the disk in order, try again",
         )
     })
+}
+
+/// What npm calls this kind of machine.
+fn platform() -> &'static str {
+    match (env::consts::OS, env::consts::ARCH) {
+        ("macos", "aarch64") => "darwin-arm64",
+        ("macos", _) => "darwin-x64",
+        (_, "aarch64") => "linux-arm64",
+        _ => "linux-x64",
+    }
+}
+
+/// The Node that package.json brings along.
+fn own_node(packages: &Path) -> PathBuf {
+    packages.join(format!("node-{}/bin/node", platform()))
+}
+
+/// Makes `npx wrangler` find that Node: npm up to 10 drops the link when it drops the package of the other platform.
+fn link_node(packages: &Path) -> Result<()> {
+    let link = packages.join(".bin/node");
+    if own_node(packages).is_file() && !link.exists() {
+        let target = Path::new("..").join(format!("node-{}/bin/node", platform()));
+        symlink(target, &link).doing(|| format!("link {}", link.display()))?;
+    }
+    Ok(())
 }
 
 fn major_version(node: &Path) -> Option<u32> {

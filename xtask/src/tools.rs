@@ -60,7 +60,7 @@ impl Tool {
             progress.ready(&format!("{label}: ready"));
             return Ok(cached);
         }
-        progress.step(&format!("{label}: installing (1 to 3 minutes, once per user)"));
+        progress.step(&format!("{label}: installing (some minutes, once per user)"));
         // Whoever waits here for another installation finds it done.
         let _lock = lock(&folder, "install")?;
         if !cached.is_file() {
