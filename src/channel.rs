@@ -1,0 +1,408 @@
+//! The Durable Object of one channel: a thin shell around [`engine::Channel`].
+//!
+//! It turns what the runtime hands it into calls of the engine, and nothing else: no rule of chat is decided here.
+//! Its memory is a cache; what must outlast it lies in D1 and in the sockets' attachments.
+
+use std::{cell::RefCell, rc::Rc, time::Duration};
+
+use edgewise_core::{
+    access::Caller,
+    database::{Database, DatabaseError, Rows, Statement},
+    engine::{self, Attachment, CloseCode, Connect, Platform},
+    ids::{ChannelId, CommitId, Timestamp, UserId},
+    problem::{Code, Problem},
+    proto::{self, Envelope, PresenceStatus, command::Request as Asked, envelope::Payload},
+};
+use prost::Message as _;
+use worker::{
+    Date, Delay, DurableObject, Env, Error, Headers, Method, Request, Response, Result, State, WebSocket,
+    WebSocketIncomingMessage, WebSocketPair, console_error, durable_object, wasm_bindgen::JsCast as _,
+};
+
+use crate::{
+    auth,
+    d1::{Cost, D1},
+    object::{ACTOR_HEADER, COMMIT_HEADER, COST_HEADER, PROTOCOL, PROTOCOL_HEADER},
+};
+
+/// The key under which the object remembers which channel it is, for alarms, which come without its name.
+const CHANNEL_KEY: &str = "channel";
+/// Of how many commits the cost is remembered, where it is exposed.
+const COSTS_KEPT: usize = 256;
+
+type Engine = engine::Channel<Workerd>;
+
+/// What the latest commits have cost.
+type Costs = Rc<RefCell<Vec<(CommitId, Cost)>>>;
+
+#[durable_object]
+pub struct Channel {
+    state: Rc<State>,
+    env: Env,
+    engine: RefCell<Option<Rc<Engine>>>,
+    costs: Costs,
+}
+
+impl DurableObject for Channel {
+    fn new(state: State, env: Env) -> Self {
+        if let Ok(pair) = worker::worker_sys::WebSocketRequestResponsePair::new("ping", "pong") {
+            state.set_websocket_auto_response(&pair);
+        }
+        Self { state: Rc::new(state), env, engine: RefCell::default(), costs: Rc::default() }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        let engine = self.engine().await?;
+        match (request.method(), request.path().as_str()) {
+            (Method::Post, "/command") => self.command(&engine, &request.bytes().await?).await,
+            (Method::Get, "/connect") => self.open_socket(&engine, &request).await,
+            (Method::Get, "/presence") => presence(&engine, &request).await,
+            _ => Response::error("no such request", 404),
+        }
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        self.engine().await?.alarm().await;
+        Response::empty()
+    }
+
+    async fn websocket_message(&self, socket: WebSocket, message: WebSocketIncomingMessage) -> Result<()> {
+        let engine = self.engine().await?;
+        let Some(attachment) = attachment(&socket) else { return Ok(()) };
+        match message {
+            WebSocketIncomingMessage::Binary(frame) => engine.receive(attachment.connection(), &frame),
+            WebSocketIncomingMessage::String(_) => engine.receive_text(attachment.connection()),
+        }
+        Ok(())
+    }
+
+    async fn websocket_close(
+        &self,
+        socket: WebSocket,
+        code: usize,
+        reason: String,
+        _clean: bool,
+    ) -> Result<()> {
+        if let Some(attachment) = attachment(&socket) {
+            self.engine().await?.closed(attachment.connection());
+        }
+        // The other end waits for our Close frame. 1005 and 1006 stand for its absence and must not be sent.
+        let code =
+            u16::try_from(code).ok().filter(|code| !matches!(code, 1005 | 1006 | 1015)).unwrap_or(1000);
+        // It may be closed both ways already.
+        let _ = socket.close(Some(code), Some(reason));
+        Ok(())
+    }
+
+    async fn websocket_error(&self, socket: WebSocket, _error: Error) -> Result<()> {
+        if let Some(attachment) = attachment(&socket) {
+            self.engine().await?.closed(attachment.connection());
+        }
+        Ok(())
+    }
+}
+
+impl Channel {
+    /// The engine, rebuilt where the object has just woken.
+    async fn engine(&self) -> Result<Rc<Engine>> {
+        if let Some(engine) = &*self.engine.borrow() {
+            return Ok(Rc::clone(engine));
+        }
+        let name = match self.state.id().name() {
+            Some(name) => name,
+            None => self
+                .state
+                .storage()
+                .get(CHANNEL_KEY)
+                .await?
+                .ok_or_else(|| Error::from("an object without a name"))?,
+        };
+        let id = ChannelId::parse(&name).map_err(|error| Error::from(error.to_string()))?;
+        // Another request may have done it while this one waited.
+        let mut engine = self.engine.borrow_mut();
+        if engine.is_none() {
+            let sockets = self.state.get_websockets().into_iter().filter_map(|socket| {
+                let attachment = attachment(&socket)?;
+                Some((Socket { inner: socket, state: Rc::clone(&self.state) }, attachment))
+            });
+            let platform = Workerd {
+                id,
+                state: Rc::clone(&self.state),
+                env: self.env.clone(),
+                database: D1::new(&self.env)?,
+                costs: crate::config::exposes_cost(&self.env).then(|| Rc::clone(&self.costs)),
+            };
+            *engine = Some(Engine::new(id, platform, sockets.collect()));
+        }
+        engine.clone().ok_or_else(|| Error::from("no engine"))
+    }
+
+    /// Runs a command and answers with an Envelope, whatever became of it.
+    async fn command(&self, engine: &Rc<Engine>, body: &[u8]) -> Result<Response> {
+        let (fate, commit) = run(engine, body).await;
+        let payload = match fate {
+            Ok(ack) => Payload::Ack(ack),
+            Err(problem) => Payload::Error(problem.to_error_response("")),
+        };
+        let envelope = Envelope { payload: Some(payload), ..Envelope::default() };
+        let response = Response::from_bytes(envelope.encode_to_vec())?;
+        if let Some(commit) = commit
+            && let Some((_, cost)) = self.costs.borrow().iter().find(|(id, _)| *id == commit)
+        {
+            response.headers().set(COMMIT_HEADER, &commit.to_string())?;
+            response.headers().set(COST_HEADER, &cost.to_string())?;
+        }
+        Ok(response)
+    }
+
+    async fn open_socket(&self, engine: &Rc<Engine>, request: &Request) -> Result<Response> {
+        let Some(caller) = request.headers().get(ACTOR_HEADER)?.as_deref().and_then(caller_of_header) else {
+            return Response::error("no actor", 400);
+        };
+        let protocol = request.headers().get(PROTOCOL_HEADER)?;
+        let since = query(request, "since").and_then(|since| since.parse().ok());
+        let pair = WebSocketPair::new()?;
+        match engine.knock(Connect { caller, batches: protocol.is_some(), since }).await {
+            Ok(admitted) => {
+                self.state.accept_web_socket(&pair.server);
+                engine.open(admitted, Socket { inner: pair.server, state: Rc::clone(&self.state) });
+            }
+            Err(problem) => {
+                // Never hibernatable, so that the Close frame and the end of the connection go out at once.
+                pair.server.accept()?;
+                let (code, reason) = refusal(&problem);
+                pair.server.close(Some(code), Some(reason))?;
+            }
+        }
+        let headers = Headers::new();
+        if protocol.is_some() {
+            headers.set("Sec-WebSocket-Protocol", PROTOCOL)?;
+        }
+        Ok(Response::from_websocket(pair.client)?.with_headers(headers))
+    }
+}
+
+/// How a socket is refused that REST would refuse with this.
+fn refusal(problem: &Problem) -> (u16, String) {
+    let code = match problem.code {
+        Code::Banned => CloseCode::Banned,
+        Code::ChannelNotFound => CloseCode::NoChannel,
+        _ => CloseCode::Overloaded,
+    };
+    (code.code(), problem.detail.clone().into_owned())
+}
+
+async fn run(
+    engine: &Rc<Engine>,
+    body: &[u8],
+) -> (std::result::Result<proto::Ack, Problem>, Option<CommitId>) {
+    let command = match proto::Command::decode(body) {
+        Ok(command) => command,
+        Err(error) => {
+            console_error!("a command that does not decode: {error}");
+            return (Err(Problem::internal()), None);
+        }
+    };
+    let Some(caller) = command.actor.and_then(caller) else { return (Err(Problem::internal()), None) };
+    let parsed = match command.request {
+        Some(Asked::Envelope(Envelope { payload: Some(Payload::TypingRequest(_)), .. })) => {
+            return (engine.types(caller).await.map(|()| proto::Ack::default()), None);
+        }
+        Some(Asked::Envelope(Envelope { payload: Some(payload), .. })) => engine::Command::parse(payload),
+        Some(Asked::AddMember(request)) => UserId::parse(&request.user_id)
+            .map(|user| engine::Command::AddMember { user })
+            .map_err(Into::into),
+        Some(Asked::RemoveMember(request)) => UserId::parse(&request.user_id)
+            .map(|user| engine::Command::RemoveMember { user })
+            .map_err(Into::into),
+        Some(Asked::DeleteChannel(_)) => Ok(engine::Command::DeleteChannel),
+        _ => Err(Problem::internal()),
+    };
+    match parsed {
+        Ok(command) => engine.submit(caller, command).await,
+        Err(problem) => (Err(problem), None),
+    }
+}
+
+#[derive(serde::Serialize)]
+struct PresentJson {
+    presence: Vec<UserPresenceJson>,
+    has_more: bool,
+}
+
+#[derive(serde::Serialize)]
+struct UserPresenceJson {
+    user_id: String,
+    display_name: String,
+    status: &'static str,
+}
+
+async fn presence(engine: &Rc<Engine>, request: &Request) -> Result<Response> {
+    let Some(caller) = request.headers().get(ACTOR_HEADER)?.as_deref().and_then(caller_of_header) else {
+        return Response::error("no actor", 400);
+    };
+    let after = query(request, "after");
+    let limit = query(request, "limit").and_then(|limit| limit.parse().ok()).unwrap_or(50);
+    match engine.present(caller, after.as_deref(), limit).await {
+        Ok(present) => Response::from_json(&PresentJson {
+            presence: present.users.into_iter().map(user_presence).collect(),
+            has_more: present.has_more,
+        }),
+        Err(problem) => {
+            let envelope = Envelope {
+                payload: Some(Payload::Error(problem.to_error_response(""))),
+                ..Envelope::default()
+            };
+            Ok(Response::from_bytes(envelope.encode_to_vec())?.with_status(problem.code.status()))
+        }
+    }
+}
+
+fn user_presence(update: proto::PresenceUpdate) -> UserPresenceJson {
+    let status = match update.status() {
+        PresenceStatus::Away => "away",
+        PresenceStatus::Dnd => "dnd",
+        _ => "online",
+    };
+    UserPresenceJson { user_id: update.user_id, display_name: update.display_name, status }
+}
+
+fn query(request: &Request, name: &str) -> Option<String> {
+    let url = request.url().ok()?;
+    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
+fn caller_of_header(header: &str) -> Option<Caller> {
+    caller(proto::Actor::decode(&*hex::decode(header).ok()?).ok()?)
+}
+
+fn caller(actor: proto::Actor) -> Option<Caller> {
+    Some(Caller {
+        user_id: UserId::parse(&actor.user_id).ok()?,
+        display_name: (!actor.display_name.is_empty()).then_some(actor.display_name),
+        trusted: actor.trusted,
+        expires_at: actor.token_expires_at,
+    })
+}
+
+/// What a socket's object must know of it. None for a socket that another version of this code attached to.
+fn attachment(socket: &WebSocket) -> Option<Attachment> {
+    serde_json::from_str(&socket.deserialize_attachment::<String>().ok()??).ok()
+}
+
+/// The engine's platform: workerd.
+struct Workerd {
+    id: ChannelId,
+    state: Rc<State>,
+    env: Env,
+    database: D1,
+    costs: Option<Costs>,
+}
+
+impl Database for Workerd {
+    async fn batch(&self, statements: Vec<Statement>) -> std::result::Result<Vec<Rows>, DatabaseError> {
+        self.database.batch(statements).await
+    }
+}
+
+impl Platform for Workerd {
+    type Socket = Socket;
+
+    fn now(&self) -> Timestamp {
+        Date::now().as_millis()
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        if let Err(error) = getrandom::fill(bytes) {
+            console_error!("no randomness: {error}");
+        }
+    }
+
+    async fn sleep(&self, ms: u32) {
+        Delay::from(Duration::from_millis(ms.into())).await;
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.state.wait_until(task);
+    }
+
+    fn set_alarm(&self, time: Timestamp) {
+        let state = Rc::clone(&self.state);
+        let name = self.id.to_string();
+        let offset = i64::try_from(time.saturating_sub(self.now())).unwrap_or(i64::MAX);
+        self.state.wait_until(async move {
+            let storage = state.storage();
+            let set = async {
+                storage.put(CHANNEL_KEY, name).await?;
+                storage.set_alarm(offset).await
+            };
+            if let Err(error) = set.await {
+                console_error!("the alarm could not be set: {error}");
+            }
+        });
+    }
+
+    fn verify(&self, token: &str) -> std::result::Result<Caller, Problem> {
+        auth::verify(&self.env, token, self.now())
+    }
+
+    fn committed(&self, commit: CommitId) {
+        if let Some(costs) = &self.costs {
+            let mut costs = costs.borrow_mut();
+            if costs.len() >= COSTS_KEPT {
+                costs.remove(0);
+            }
+            costs.push((commit, self.database.last_cost()));
+        }
+    }
+
+    fn log(&self, line: &str) {
+        console_error!("channel {}: {line}", self.id);
+    }
+}
+
+/// A socket that hibernates.
+#[derive(Clone)]
+struct Socket {
+    inner: WebSocket,
+    state: Rc<State>,
+}
+
+impl engine::Socket for Socket {
+    /// In JavaScript's memory, so that a frame crosses over once and not once a socket.
+    type Frame = js_sys::Uint8Array;
+
+    fn frame(bytes: &[u8]) -> js_sys::Uint8Array {
+        js_sys::Uint8Array::from(bytes)
+    }
+
+    fn send(&self, frame: &js_sys::Uint8Array) -> bool {
+        self.inner.as_ref().send_with_js_u8_array(frame).is_ok()
+    }
+
+    fn close(&self, code: CloseCode, reason: &str) {
+        // It may be closed already.
+        let _ = self.inner.close(Some(code.code()), Some(reason));
+    }
+
+    fn attach(&self, attachment: &Attachment) {
+        let attached = serde_json::to_string(attachment)
+            .map_err(Error::from)
+            .and_then(|attachment| self.inner.serialize_attachment(attachment));
+        if let Err(error) = attached {
+            console_error!("an attachment could not be kept: {error}");
+        }
+    }
+
+    fn last_ping(&self) -> Option<Timestamp> {
+        let state: &js_sys::Object = self.state.as_raw().unchecked_ref();
+        let method = js_sys::Reflect::get(state, &"getWebSocketAutoResponseTimestamp".into()).ok()?;
+        let answered = method.dyn_ref::<js_sys::Function>()?.call1(state, self.inner.as_ref()).ok()?;
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a time since 1970 in milliseconds"
+        )]
+        answered.dyn_ref::<js_sys::Date>().map(|date| date.get_time() as Timestamp)
+    }
+}
