@@ -48,10 +48,11 @@ impl Reply {
 
     /// A message, a page or states, in the media that the client prefers.
     pub(crate) fn chat(status: u16, media: Media, body: &impl Chat) -> Self {
-        match media {
+        let reply = match media {
             Media::Json => body.json(status),
             Media::Protobuf => Self::bytes(status, PROTOBUF, body.encode_to_vec()),
-        }
+        };
+        reply.with("vary", "Accept".into())
     }
 
     /// A socket's other end.

@@ -165,6 +165,9 @@ pub(crate) async fn answer(request: Request, env: Env) -> worker::Result<Respons
     let response = reply.into_response()?;
     let headers = response.headers();
     headers.set("x-request-id", &call.request_id)?;
+    // What one user reads is nobody else's, and a moment later no longer true.
+    headers.set("cache-control", "no-store")?;
+    headers.set("x-content-type-options", "nosniff")?;
     cors.apply(headers)?;
     // A write's cost came with the object's answer.
     if let Some(cost) = call.cost().filter(|_| exposes_cost) {
