@@ -15,6 +15,9 @@
 //! [`CLOSE`] puts this commit's own id there. So a commit that runs twice changes nothing the second time, and one
 //! that arrives late, after others, changes nothing at all. The statements that read come after, and read what
 //! happened from the rows: what the answer says is the same however often the batch ran.
+//!
+//! An `UPDATE … FROM` names the rows once more by `IN`: without it SQLite walks the whole channel, and looks each of
+//! its messages up among the few that are meant.
 
 use crate::{
     access::{banned_sql, bits_sql},
@@ -155,7 +158,8 @@ pub(crate) const EDIT: &str = concat!(
     valid_edits!(),
     "UPDATE messages SET content_text = valid.content, edited = 1, edit_timestamp = valid.t,
             mention_user_ids = valid.users, mention_role_ids = valid.roles, revision = valid.revision
-     FROM valid WHERE messages.channel_id = ?1 AND messages.server_sequence = valid.sequence"
+     FROM valid WHERE messages.channel_id = ?1 AND messages.server_sequence = valid.sequence
+       AND messages.server_sequence IN (SELECT sequence FROM valid)"
 );
 
 pub(crate) const DELETE_FORGETS_MENTIONS: &str = concat!(valid_deletions!(), forget_mentions!());
@@ -170,7 +174,8 @@ pub(crate) const DELETE: &str = concat!(
     valid_deletions!(),
     "UPDATE messages SET deleted = 1, deleted_by = valid.u, content_text = '', mention_user_ids = '[]',
             mention_role_ids = '[]', payload = NULL, signature = NULL, revision = valid.revision
-     FROM valid WHERE messages.channel_id = ?1 AND messages.server_sequence = valid.sequence"
+     FROM valid WHERE messages.channel_id = ?1 AND messages.server_sequence = valid.sequence
+       AND messages.server_sequence IN (SELECT sequence FROM valid)"
 );
 
 /// New reactions, where that leaves a message with at most 20 distinct emoji: the first of this commit's to bring
@@ -204,7 +209,8 @@ pub(crate) const REACT_TOUCHES: &str = concat!(
                     AND r.user_id = op.u AND r.revision = c.revision + op.k + 1
         GROUP BY m.server_sequence)
      UPDATE messages SET revision = added.revision
-     FROM added WHERE messages.channel_id = ?1 AND messages.server_sequence = added.sequence"
+     FROM added WHERE messages.channel_id = ?1 AND messages.server_sequence = added.sequence
+       AND messages.server_sequence IN (SELECT sequence FROM added)"
 );
 
 /// Marks the messages that lose a reaction; the row that goes is found by the mark.
@@ -216,7 +222,8 @@ pub(crate) const UNREACT_TOUCHES: &str = concat!(
              CROSS JOIN reactions r ON r.channel_id = c.id AND r.server_sequence = m.server_sequence AND r.emoji = op.emoji
                     AND r.user_id = op.u)
      UPDATE messages SET revision = gone.revision
-     FROM gone WHERE messages.channel_id = ?1 AND messages.server_sequence = gone.sequence"
+     FROM gone WHERE messages.channel_id = ?1 AND messages.server_sequence = gone.sequence
+       AND messages.server_sequence IN (SELECT sequence FROM gone)"
 );
 
 pub(crate) const UNREACT: &str = concat!(

@@ -178,9 +178,8 @@ impl<P: Platform> Channel<P> {
         let channel = Rc::clone(self);
         let connection = connection.to_owned();
         self.platform.spawn(async move {
-            channel.fence().await;
             let now = channel.now();
-            let envelope = match ask(Rc::clone(&channel), now).await {
+            let envelope = match channel.in_order(ask(Rc::clone(&channel), now)).await {
                 Ok(payload) => frames::encode(&request_id, 0, payload),
                 Err(problem) => frames::answer(&request_id, Err(problem)),
             };

@@ -55,8 +55,11 @@ pub(crate) enum Waiting {
         operation: Box<Operation>,
         reply: Reply,
     },
-    /// Resolved once everything before it is settled.
-    Fence(oneshot::Sender<()>),
+    /// A read that sees everything asked for before, and nothing asked for after: no commit runs until it is over.
+    Read {
+        begin: oneshot::Sender<()>,
+        over: oneshot::Receiver<()>,
+    },
 }
 
 struct Pending {
@@ -139,14 +142,16 @@ impl<P: Platform> Channel<P> {
         Ok(())
     }
 
-    /// Waits until everything that was asked for before is settled.
-    pub(crate) async fn fence(self: &Rc<Self>) {
-        if self.writer.running.get() {
-            let (sender, receiver) = oneshot::channel();
-            self.put(Waiting::Fence(sender));
-            // Canceled only with the object.
-            let _ = receiver.await;
-        }
+    /// Reads between the commits: after everything that was asked for before, before everything asked for after.
+    pub(crate) async fn in_order<T>(self: &Rc<Self>, read: impl Future<Output = T>) -> T {
+        let (begin, begun) = oneshot::channel();
+        let (over, wait) = oneshot::channel::<()>();
+        self.put(Waiting::Read { begin, over: wait });
+        // Canceled only with the object.
+        let _ = begun.await;
+        let answer = read.await;
+        drop(over);
+        answer
     }
 
     fn put(self: &Rc<Self>, waiting: Waiting) {
@@ -162,34 +167,45 @@ impl<P: Platform> Channel<P> {
             if self.writer.unsettled.borrow().is_some() {
                 self.settle().await;
             }
+            self.let_read().await;
             let batch = self.next_batch();
-            if batch.is_empty() {
+            if !batch.is_empty() {
+                self.commit(batch).await;
+            } else if self.writer.queue.borrow().is_empty() {
                 break;
             }
-            self.commit(batch).await;
         }
         self.writer.running.set(false);
     }
 
-    /// The next commit's commands; passes fences that nothing is before.
+    /// Lets the reads at the front of the queue run, side by side.
+    async fn let_read(&self) {
+        let mut under_way = Vec::new();
+        {
+            let mut queue = self.writer.queue.borrow_mut();
+            while let Some(Waiting::Read { .. }) = queue.front() {
+                if let Some(Waiting::Read { begin, over }) = queue.pop_front() {
+                    // Whoever wanted to read may be gone: then it is over at once.
+                    let _ = begin.send(());
+                    under_way.push(over);
+                }
+            }
+        }
+        futures_util::future::join_all(under_way).await;
+    }
+
+    /// The next commit's commands, up to the next read.
     fn next_batch(&self) -> Vec<Pending> {
         let mut queue = self.writer.queue.borrow_mut();
         let mut run = VecDeque::new();
-        loop {
+        while run.len() <= batch::MAX_COMMANDS {
             match queue.pop_front() {
                 Some(Waiting::Command { operation, reply }) => run.push_back(Pending { operation, reply }),
-                Some(Waiting::Fence(sender)) if run.is_empty() => {
-                    // Whoever waited may have hung up.
-                    let _ = sender.send(());
-                }
-                Some(fence) => {
-                    queue.push_front(fence);
+                Some(read) => {
+                    queue.push_front(read);
                     break;
                 }
                 None => break,
-            }
-            if run.len() > batch::MAX_COMMANDS {
-                break;
             }
         }
         let batch = batch::take(&mut run);
@@ -354,9 +370,8 @@ impl<P: Platform> Channel<P> {
                 Waiting::Command { reply, .. } => {
                     self.answer(reply, Err(Problem::storage_unavailable()), CommitId::new(uuid::Uuid::nil()));
                 }
-                Waiting::Fence(sender) => {
-                    let _ = sender.send(());
-                }
+                // It finds out by itself that the database does not answer.
+                Waiting::Read { begin, .. } => drop(begin.send(())),
             }
         }
     }
