@@ -156,10 +156,17 @@ pub(crate) fn run_quietly(command: &mut Command, failed: impl FnOnce() -> Error)
     if running.succeeds()? {
         return Ok(());
     }
+    last.retain(|line| !is_backtrace(line));
+    unless_ending();
     for line in last.iter().skip(last.len().saturating_sub(30)) {
         eprintln!("      {line}");
     }
     Err(failed())
+}
+
+/// A line of a JavaScript backtrace, which helps nobody who only calls the tool.
+fn is_backtrace(line: &str) -> bool {
+    line.trim_start_matches("npm error").trim_start().starts_with("at ")
 }
 
 /// The lines of both outputs, as they come; ends when both are closed.
@@ -177,4 +184,40 @@ fn lines(pipe: impl Read) -> impl Iterator<Item = String> {
         .split(b'\n')
         .map_while(std::io::Result::ok)
         .map(|line| String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_command_fails_with_the_sentence_given() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo told; exit 3"]);
+        let result = run_quietly(&mut command, || Error::failed("It failed", "try again"));
+        assert_eq!(result.map_err(|error| error.to_string()), Err("It failed: try again.".to_owned()));
+    }
+
+    #[test]
+    fn what_a_child_started_ends_with_it() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 1000 & echo $!; wait"]).stdout(Stdio::piped());
+        let mut running = Running::spawn(&mut command).expect("sh starts");
+        let grandchild = gather(&mut running).recv().expect("its process id");
+        let process = std::path::PathBuf::from(format!("/proc/{grandchild}"));
+        assert!(process.exists());
+        drop(running);
+        assert!(!process.exists() || is_zombie(&process));
+    }
+
+    fn is_zombie(process: &std::path::Path) -> bool {
+        std::fs::read_to_string(process.join("stat")).is_ok_and(|stat| stat.contains(") Z"))
+    }
+
+    #[test]
+    fn backtraces_are_told_from_messages() {
+        assert!(is_backtrace("npm error     at process (node:internal/process:83:21)"));
+        assert!(is_backtrace("    at async main (cli.js:1:2)"));
+        assert!(!is_backtrace("npm error connect ECONNREFUSED"));
+    }
 }

@@ -27,11 +27,12 @@ pub(crate) struct Tools {
 /// Finds the tools and installs those that are missing.
 pub(crate) fn ensure(project: &Project, progress: &mut Progress) -> Result<Tools> {
     ensure_target(progress)?;
+    // First what takes a minute and may lack its npm, then what takes several.
+    let node = node::ensure(project, progress)?;
     let bindgen_version = lockfile::wasm_bindgen_version(project)?;
     let worker_build = Tool::worker_build().ensure(progress)?;
     let wasm_bindgen = Tool::wasm_bindgen(bindgen_version).ensure(progress)?;
     tools::clean_up()?;
-    let node = node::ensure(project, progress)?;
     Ok(Tools { worker_build, wasm_bindgen, node })
 }
 
