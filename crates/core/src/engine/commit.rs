@@ -183,6 +183,8 @@ struct Lists {
     sends: Vec<serde_json::Value>,
     mentions: Vec<serde_json::Value>,
     edits: Vec<serde_json::Value>,
+    /// Those of them that mention someone.
+    edit_mentions: Vec<serde_json::Value>,
     deletes: Vec<serde_json::Value>,
     reacts: Vec<serde_json::Value>,
     unreacts: Vec<serde_json::Value>,
@@ -224,10 +226,15 @@ impl Lists {
                 }));
             }
             Command::Edit { message, content, mentions } => {
-                self.edits.push(serde_json::json!({
+                let targets = targets(mentions);
+                let edit = serde_json::json!({
                     "k": k, "u": u, "t": t, "id": message, "content": content.as_str(),
-                    "users": mentions.users, "roles": mentions.roles, "targets": targets(mentions),
-                }));
+                    "users": mentions.users, "roles": mentions.roles, "targets": targets,
+                });
+                if !targets.is_empty() {
+                    self.edit_mentions.push(edit.clone());
+                }
+                self.edits.push(edit);
                 self.touch(k, operation, *message, None);
             }
             Command::Delete { message } => {
@@ -281,10 +288,12 @@ impl Commit {
         if self.provision {
             all.push(Statement::new(sql::PROVISION, common.clone()));
         }
-        let kinds: [(&[serde_json::Value], &[&'static str]); 7] = [
+        let kinds: [(&[serde_json::Value], &[&'static str]); 9] = [
             (&lists.sends, &[sql::SEND]),
             (&lists.mentions, &[sql::SEND_MENTIONS]),
-            (&lists.edits, &[sql::EDIT_FORGETS_MENTIONS, sql::EDIT_MENTIONS, sql::EDIT]),
+            (&lists.edits, &[sql::EDIT_FORGETS_MENTIONS]),
+            (&lists.edit_mentions, &[sql::EDIT_MENTIONS]),
+            (&lists.edits, &[sql::EDIT]),
             (&lists.deletes, &[sql::DELETE_FORGETS_MENTIONS, sql::DELETE_FORGETS_REACTIONS, sql::DELETE]),
             (&lists.reacts, &[sql::REACT, sql::REACT_TOUCHES]),
             (&lists.unreacts, &[sql::UNREACT_TOUCHES, sql::UNREACT]),
