@@ -103,7 +103,7 @@ impl<P: Platform> Channel<P> {
     async fn ask(&self, callers: &[Caller]) -> Result<(Option<Head>, HashMap<String, Actor>), DatabaseError> {
         let mut tries = 0;
         loop {
-            match self.ask_once(callers).await {
+            match self.within_bound(self.ask_once(callers)).await {
                 Err(DatabaseError::Unavailable(why)) if tries < TRIES => {
                     tries += 1;
                     self.platform.log(&format!("the database does not answer who may connect: {why}"));

@@ -68,7 +68,7 @@ impl<P: Platform> Channel<P> {
             Some(since) if !recent.covers(since) => return true,
             Some(since) => {
                 let revision = revision.max(since);
-                if !session.tell(recent.since(since), revision) {
+                if !session.tell(recent.since(since), revision, false) {
                     return false;
                 }
                 session.told = revision;
@@ -121,9 +121,10 @@ impl<P: Platform> Channel<P> {
         self.load_head().await?;
         let mut pauses = PAUSES.iter();
         loop {
-            let page = match state::changes(&self.platform, self.id, since).await {
+            let page = match self.within_bound(state::changes(&self.platform, self.id, since)).await {
                 Ok(mut page) => {
-                    state::fill_in(&self.platform, self.id, &mut page.states, users).await.map(|()| page)
+                    let filled = state::fill_in(&self.platform, self.id, &mut page.states, users);
+                    self.within_bound(filled).await.map(|()| page)
                 }
                 Err(error) => Err(error),
             };
@@ -147,7 +148,7 @@ impl<P: Platform> Channel<P> {
             let lacking = page.states.get(first..).unwrap_or_default();
             session.attachment.catching_up = Some(page.revision);
             session.socket.attach(&session.attachment);
-            lacking.is_empty() || session.tell(lacking.iter(), page.revision)
+            lacking.is_empty() || session.tell(lacking.iter(), page.revision, page.has_more)
         });
     }
 
@@ -205,8 +206,9 @@ impl Reader {
 }
 
 impl<S: Socket> Session<S> {
-    /// Sends states as `sync_response` frames, the last of which goes up to `revision`. False where the socket is gone.
-    fn tell<'a>(&self, states: impl Iterator<Item = &'a State>, revision: Revision) -> bool {
+    /// Sends states as `sync_response` frames, the last of which goes up to `revision` and says whether more are to
+    /// come. False where the socket is gone.
+    fn tell<'a>(&self, states: impl Iterator<Item = &'a State>, revision: Revision, has_more: bool) -> bool {
         let Ok(user) = UserId::parse(&self.attachment.user) else { return false };
         let mut chunk = Vec::new();
         let mut reached = 0;
@@ -223,7 +225,7 @@ impl<S: Socket> Session<S> {
             chunk.extend_from_slice(&message);
             reached = state.revision();
         }
-        chunk.is_empty() || self.send(&[sync_response(&chunk, revision, false)])
+        chunk.is_empty() || self.send(&[sync_response(&chunk, revision, has_more)])
     }
 }
 

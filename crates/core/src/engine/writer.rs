@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures_channel::oneshot;
+use futures_util::future::Either;
 
 use super::{
     Channel, CloseCode, Platform,
@@ -30,6 +31,9 @@ const MAX_QUEUED_WEIGHT: usize = 16 << 20;
 
 /// The pauses between tries, in milliseconds: a bit over three seconds, in which a database restarts or moves.
 const PAUSES: [u32; 6] = [25, 100, 250, 500, 1_000, 1_500];
+
+/// How long an answer is waited for, in milliseconds.
+const ANSWER_WITHIN: u32 = 10_000;
 
 /// How often a commit is tried again because another writer's came first: an object that lives on beside this one,
 /// for a moment, at most.
@@ -305,7 +309,7 @@ impl<P: Platform> Channel<P> {
         let costs = self.writer.costs.get();
         let commands = costs.commands + commit.operations.len() as u64;
         self.writer.costs.set(Costs { runs: costs.runs + 1, commands });
-        let run = commit.run(&self.platform, &previous).await;
+        let run = self.within_bound(commit.run(&self.platform, &previous)).await;
         self.platform.committed(commit.id);
         run
     }
@@ -315,7 +319,7 @@ impl<P: Platform> Channel<P> {
         if let Some(head) = self.head.borrow().clone() {
             return Ok(Some(head));
         }
-        let head = commit::read_head(&self.platform, self.id).await?;
+        let head = self.read_head().await?;
         if let Some(head) = head {
             self.learn_head(head);
         }
@@ -336,7 +340,7 @@ impl<P: Platform> Channel<P> {
     async fn settle(self: &Rc<Self>) {
         let Some(commit) = self.writer.unsettled.borrow_mut().take() else { return };
         for attempt in 0..SETTLE_TRIES {
-            match commit::read_head(&self.platform, self.id).await {
+            match self.read_head().await {
                 Ok(Some(head)) if head.commit_id == commit.id.to_string() => {
                     if let Ok(Run::Settled(outcome)) = self.try_once(&commit).await {
                         let nobody = commit.operations.iter().map(|_| Reply::Nobody).collect();
@@ -400,7 +404,7 @@ impl<P: Platform> Channel<P> {
         let mut pauses = PAUSES.iter();
         let mut again = false;
         let fate = loop {
-            match administration.run(&self.platform, again).await {
+            match self.within_bound(administration.run(&self.platform, again)).await {
                 Ok(fate) => break fate,
                 Err(DatabaseError::Unavailable(why)) => {
                     again = true;
@@ -425,6 +429,23 @@ impl<P: Platform> Channel<P> {
             Ok(Effect::None) | Err(_) => {}
         }
         self.answer(reply, fate.map(|_| Ack::default()), id);
+    }
+
+    async fn read_head(&self) -> Result<Option<Head>, DatabaseError> {
+        self.within_bound(commit::read_head(&self.platform, self.id)).await
+    }
+
+    /// Waits for the database no longer than the bound. What it does afterwards all the same, the fence keeps out.
+    pub(crate) async fn within_bound<T>(
+        &self,
+        asked: impl Future<Output = Result<T, DatabaseError>>,
+    ) -> Result<T, DatabaseError> {
+        let asked = std::pin::pin!(asked);
+        let bound = std::pin::pin!(self.platform.sleep(ANSWER_WITHIN));
+        match futures_util::future::select(asked, bound).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => Err(DatabaseError::Unavailable("no answer within the bound".into())),
+        }
     }
 
     fn knows(&self, caller: &Caller) -> bool {

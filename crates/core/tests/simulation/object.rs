@@ -26,12 +26,14 @@ pub struct Faults {
     pub after: u64,
     /// The answer was lost, and it takes effect some time later.
     pub late: u64,
+    /// No answer comes while anyone waits for it, and it takes effect some time.
+    pub stalled: u64,
     /// Slow, up to this many milliseconds.
     pub slow: u64,
 }
 
 impl Faults {
-    pub const NONE: Self = Self { before: 0, after: 0, late: 0, slow: 20 };
+    pub const NONE: Self = Self { before: 0, after: 0, late: 0, stalled: 0, slow: 20 };
 }
 
 pub struct SimPlatform {
@@ -58,13 +60,17 @@ impl Database for SimPlatform {
         if rng.chance(faults.before) {
             return Err(lost());
         }
-        if rng.chance(faults.late) {
+        let stalled = rng.chance(faults.stalled);
+        if stalled || rng.chance(faults.late) {
             let (world, database, planted) = (Rc::clone(&self.world), self.database.clone(), self.planted);
-            let delay = rng.below(6_000);
+            let delay = rng.below(if stalled { 30_000 } else { 6_000 });
             self.world.spawn(None, async move {
                 world.sleep(delay).await;
                 let _ = planted.run(&database, &statements);
             });
+            if stalled {
+                self.world.sleep(60_000).await;
+            }
             return Err(lost());
         }
         let answer = self.run(&statements);

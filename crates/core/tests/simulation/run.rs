@@ -29,7 +29,7 @@ use crate::{
 };
 
 const CLIENTS: usize = 5;
-const STEPS: u64 = 700;
+const STEPS: u64 = 500;
 const EMOJI: [&str; 3] = ["👍", "❤️", "🎉"];
 /// Banned throughout: what they want is refused next to what others want.
 const BANNED: &str = "mallory";
@@ -88,8 +88,13 @@ impl Run {
             .map(|n| Client { user: format!("user{}", n % 4), batches: n % 3 != 0, ..Client::default() })
             .collect();
         let rng = &world.rng;
-        let faults =
-            Faults { before: rng.below(8), after: rng.below(8), late: rng.below(5), slow: rng.below(80) };
+        let faults = Faults {
+            before: rng.below(8),
+            after: rng.below(8),
+            late: rng.below(5),
+            stalled: rng.below(3),
+            slow: rng.below(80),
+        };
         Self {
             world: Rc::clone(&world),
             database,
@@ -420,6 +425,16 @@ impl Run {
                 promises.borrow_mut().broken.push(format!("the last send was refused: {problem}"));
             }
         });
+        self.world.run_until_idle();
+        self.deliver_all();
+        // A commit that landed after all had come to rest has sent them away: they come back, as clients do.
+        for n in 0..self.clients.len() {
+            if self.clients[n].wire.as_ref().is_some_and(|wire| wire.closed.get().is_some()) {
+                self.disconnect(n);
+                let since = self.clients[n].since;
+                self.connect(n, since);
+            }
+        }
         self.world.run_until_idle();
         self.deliver_all();
     }
