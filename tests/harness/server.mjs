@@ -4,7 +4,8 @@
 //   {root, build, state, port, vars}
 // and is answered with {ready: true, url} or {ready: false, error}. Then each {id, cmd, …} is answered with
 // {id, result} or {id, error}:
-//   evict {channel}      drops the channel's object from memory as soon as it rests; its sockets hibernate
+//   evict {channel}      drops the channel's object from memory as soon as it rests, and its sockets hibernate; false
+//                        where it was not in memory
 //   reset                resets every object in the middle of what it does: its requests and sockets break
 //   sql {sql, params}    runs a statement on the database, and gives its rows
 //   crash                kills workerd and this process with SIGKILL, so without an answer
@@ -40,8 +41,15 @@ childProcess.spawn = (...args) => {
 process.env.WRANGLER_SEND_METRICS = "false";
 process.env.CLOUDFLARE_CF_FETCH_ENABLED = "false";
 
-const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
+const write = process.stdout.write.bind(process.stdout);
+const say = (message) => write(`${JSON.stringify(message)}\n`);
 const log = (message) => process.env.EDGEWISE_TEST_LOG && process.stderr.write(`${message}\n`);
+
+// What libraries have to say is no part of the conversation.
+process.stdout.write = (text) => {
+    log(String(text).trimEnd());
+    return true;
+};
 
 async function start({ root, build, state, port, vars }) {
     const { convertV4MiniflareOptions, Log, LogLevel, Miniflare } = await import("miniflare");
@@ -74,7 +82,7 @@ async function start({ root, build, state, port, vars }) {
 function modules(build) {
     const types = { ".js": "ESModule", ".wasm": "CompiledWasm" };
     return fs
-        .readdirSync(build, { recursive: true })
+        .readdirSync(build)
         .filter((file) => types[path.extname(file)])
         .sort((a, b) => (b === "index.js") - (a === "index.js"))
         .map((file) => ({ type: types[path.extname(file)], path: path.join(build, file) }));
@@ -94,8 +102,15 @@ async function migrate(database, folder, split) {
 }
 
 const commands = {
-    evict: ({ miniflare }, { channel }) =>
-        miniflare.unsafeEvictDurableObject(NAME, "Channel", { name: channel, webSockets: "hibernate" }),
+    evict: async ({ miniflare }, { channel }) => {
+        try {
+            await miniflare.unsafeEvictDurableObject(NAME, "Channel", { name: channel, webSockets: "hibernate" });
+            return true;
+        } catch (error) {
+            if (String(error).includes("not currently running")) return false;
+            throw error;
+        }
+    },
     reset: async ({ miniflare }) => {
         const resetter = await miniflare.getWorker(RESETTER.name);
         await (await resetter.fetch("http://resetter/")).text();

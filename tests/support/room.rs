@@ -88,7 +88,7 @@ impl<'a> Room<'a> {
         timeout(PATIENCE, seen).await.unwrap_or_else(|_| panic!("{sql} never gave {rows}"));
     }
 
-    /// Drops the channel's object from memory. Its sockets hibernate.
+    /// Drops the channel's object from memory, where it is. Its sockets hibernate.
     pub async fn evict(&self) {
         self.server.evict(&self.id).await;
     }

@@ -111,9 +111,10 @@ impl Server {
             .with_retry(edgewise_client::Retry::NEVER)
     }
 
-    /// Drops a channel's object from memory as soon as it rests, as the platform may. Its sockets hibernate.
-    pub async fn evict(&self, channel_id: &str) {
-        self.ask(json!({"cmd": "evict", "channel": channel_id})).await;
+    /// Drops a channel's object from memory as soon as it rests, as the platform may. Its sockets hibernate. Gives
+    /// whether it was in memory at all.
+    pub async fn evict(&self, channel_id: &str) -> bool {
+        self.ask(json!({"cmd": "evict", "channel": channel_id})).await == true
     }
 
     /// Resets every object in the middle of what it does, as a deploy would: requests and sockets break.

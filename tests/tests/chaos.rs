@@ -84,7 +84,10 @@ impl Member {
     async fn session(&mut self, mut socket: Socket, step: &mut usize, frames: usize, done: &AtomicUsize) {
         let mut request: Option<(String, Payload)> = None;
         for _ in 0..frames {
-            if request.is_none() && *step < STEPS {
+            if *step == STEPS {
+                return;
+            }
+            if request.is_none() {
                 if *step % 8 == 7 {
                     self.over_http(*step).await;
                     *step += 1;
@@ -108,9 +111,6 @@ impl Member {
                     self.acknowledged(&asked, payload);
                     *step += 1;
                     done.fetch_add(1, Ordering::Relaxed);
-                    if *step == STEPS {
-                        return;
-                    }
                 }
                 waiting => {
                     request = waiting;

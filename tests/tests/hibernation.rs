@@ -29,10 +29,29 @@ async fn a_socket_that_slept_still_asks() {
         other => panic!("history was expected, and came {other:?}"),
     }
     room.evict().await;
-    socket.ping().await;
-    room.evict().await;
     socket.send_text("hello").await;
     socket.closed(4006).await;
+}
+
+#[tokio::test]
+async fn the_object_sleeps_through_pings_and_reads() {
+    let room = Server::shared().room().await;
+    let ana = room.user("ana");
+    ana.send("before").await;
+    let mut socket = ana.connect().await;
+    assert!(room.server().evict(&room.id).await, "it was awake");
+    for _ in 0..3 {
+        socket.ping().await;
+    }
+    ana.history("").await;
+    ana.changes(0).await;
+    ana.channel().await;
+    ana.last_read().await;
+    ana.get("members").send().await.expect(200);
+    ana.get("/api/channels").send().await.expect(200);
+    assert!(!room.server().evict(&room.id).await, "something woke it");
+    let sent = ana.send("after").await;
+    assert_eq!(socket.message().await.id, sent.id);
 }
 
 #[tokio::test]

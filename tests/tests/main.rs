@@ -6,7 +6,6 @@ mod changes;
 mod channels;
 mod chaos;
 mod cost;
-mod harness;
 mod hibernation;
 mod history;
 mod http;

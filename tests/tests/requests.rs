@@ -175,8 +175,7 @@ async fn requests_on_one_message_take_effect_in_their_order_too() {
     let message = ana.send("0").await;
     let (mut socket, mut listener) = (ana.connect().await, room.user("ben").connect().await);
     let id = message.id.as_str();
-    let mut requests = Vec::new();
-    for request in [
+    let requests = [
         ask::edit(id, "1"),
         ask::react(id, "a"),
         ask::edit(id, "2"),
@@ -191,26 +190,28 @@ async fn requests_on_one_message_take_effect_in_their_order_too() {
         ask::react(id, "c"),
         ask::delete(id),
         ask::sync(0, 0),
-    ] {
-        requests.push(socket.request(request).await);
+    ];
+    let mut ids = Vec::new();
+    for request in requests {
+        ids.push(socket.request(request).await);
     }
     let mut revision = 0;
-    for request in &requests[..8] {
+    for request in &ids[..8] {
         let ack = acked(&mut socket, request).await;
         assert!(ack.revision > revision, "{ack:?}");
         revision = ack.revision;
     }
     // What reads on the same connection sees what was written before on it, and nothing later.
-    let Payload::FetchHistoryResponse(page) = socket.answer(&requests[8]).await else { panic!("no history") };
+    let Payload::FetchHistoryResponse(page) = socket.answer(&ids[8]).await else { panic!("no history") };
     let read = page.messages.iter().find(|read| read.id == id).unwrap();
     assert_eq!(read.content, "3");
     assert_eq!(read.reactions.iter().map(|summary| summary.emoji.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-    acked(&mut socket, &requests[9]).await;
-    for late in &requests[10..13] {
+    acked(&mut socket, &ids[9]).await;
+    for late in &ids[10..13] {
         let Payload::Error(error) = socket.answer(late).await else { panic!("it was deleted") };
         assert_eq!(error.error_code, "MESSAGE_NOT_FOUND");
     }
-    let Payload::SyncResponse(sync) = socket.answer(&requests[13]).await else { panic!("no states") };
+    let Payload::SyncResponse(sync) = socket.answer(&ids[13]).await else { panic!("no states") };
     assert!(sync.messages.iter().any(|state| state.id == id && state.deleted));
 
     let end = ana.send("end").await;
