@@ -4,6 +4,7 @@
 //! lets [`User`]s speak in it over HTTP, and listens with [`Socket`]s.
 
 pub mod ask;
+pub mod command;
 mod http;
 mod node;
 mod raw;

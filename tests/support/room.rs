@@ -123,6 +123,11 @@ impl User {
         &self.channel
     }
 
+    /// Where the server is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The token.
     pub fn token(&self) -> &str {
         &self.token

@@ -2,7 +2,9 @@
 
 use std::{
     collections::HashMap,
-    env, fs, process,
+    env, fs,
+    path::PathBuf,
+    process,
     sync::{
         LazyLock, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -66,6 +68,11 @@ impl Server {
     /// Where it is: `http://127.0.0.1:41234`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// A path for a file that goes when the server does.
+    pub fn scratch(&self, name: &str) -> PathBuf {
+        self.plan.state.join(name)
     }
 
     /// Host and port.

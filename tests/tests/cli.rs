@@ -1,0 +1,123 @@
+//! The `edgewise` command: a channel at the prompt.
+
+use std::time::Duration;
+
+use edgewise_client::{Draft, Message, Retry};
+use edgewise_tests::{
+    Server,
+    command::{Watch, run, try_run},
+};
+use serde_json::{Value, json};
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_conversation_at_the_prompt() {
+    let room = Server::shared().room().await;
+    let (ana, ben) = (room.user("ana"), room.user("ben"));
+    let channel = room.id.as_str();
+    let printed = run(&ana, &["send", channel, "Hello, @user:ben"]).await;
+    let sent = &ben.history("").await.messages[0];
+    assert_eq!(printed.trim(), format!("#1 {}", sent.id));
+    assert_eq!((sent.content.as_str(), sent.sender_id.as_str()), ("Hello, @user:ben", "ana"));
+
+    let reply = run(&ben, &["send", channel, "--reply-to", "1", "Hello yourself", "--json"]).await;
+    assert_eq!(lines(&reply)[0]["reply_to_id"], sent.id.as_str());
+    run(&ben, &["react", channel, "1", "👍"]).await;
+    assert_eq!(ana.read(sent).await.reactions[0].emoji, "👍");
+    run(&ben, &["react", channel, &sent.id, "👍", "--remove"]).await;
+    assert_eq!(ana.read(sent).await.reactions, []);
+
+    let history = lines(&run(&ana, &["history", channel, "--json"]).await);
+    let contents: Vec<_> = history.iter().map(|message| message["content"].as_str().unwrap()).collect();
+    assert_eq!(contents, ["Hello, @user:ben", "Hello yourself"]);
+    let told = run(&ana, &["history", channel, "--limit", "1"]).await;
+    assert!(told.contains("Ben") && told.contains("Hello yourself") && !told.contains("@user:ben"), "{told}");
+    assert!(!told.contains('\u{1b}'), "no colours where nobody looks: {told:?}");
+
+    let channels = lines(&run(&ben, &["channels", "--json"]).await);
+    let listed = channels.iter().find(|listed| listed["id"] == channel).unwrap();
+    assert_eq!((&listed["unread_count"], &listed["mention_count"]), (&json!(1), &json!(1)));
+}
+
+#[tokio::test]
+async fn what_goes_wrong_is_told_in_a_sentence() {
+    let room = Server::shared().room().await;
+    let (ana, nobody) = (room.user("ana"), room.with_token(""));
+    for (user, arguments, told) in [
+        (&nobody, ["send", room.id.as_str(), "x"], "token"),
+        (&ana, ["send", "no-such-channel", "x"], "no-such-channel"),
+        (&ana, ["send", room.id.as_str(), " "], "content"),
+        (&ana, ["history", "no-such-channel", "--json"], "no-such-channel"),
+    ] {
+        let output = try_run(user, &arguments).await;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(complaint.starts_with("edgewise: ") && complaint.contains(told), "{complaint}");
+        assert_eq!((complaint.lines().count(), output.stdout.len()), (1, 0), "{complaint}");
+    }
+}
+
+#[tokio::test]
+async fn tail_prints_what_happens() {
+    let room = Server::shared().room().await;
+    let (ana, ben) = (room.user("ana"), room.user("ben"));
+    let before = ana.send("before").await;
+    let mut tail = Watch::start(&ben, &["tail", &room.id, "--json"]);
+    assert_eq!(tail.next().await["message"]["id"], before.id.as_str());
+    let sent = ana.send("frist").await;
+    ana.edit(&sent, "first").await;
+    ben.react(&sent, "👍").await;
+    ben.unreact(&sent, "👍").await;
+    ana.erase(&sent).await;
+
+    for (change, detail) in [
+        ("created", ("content", "frist")),
+        ("edited", ("content", "first")),
+        ("reaction_added", ("emoji", "👍")),
+        ("reaction_removed", ("emoji", "👍")),
+        ("deleted", ("content", "")),
+    ] {
+        let line = tail.next().await;
+        assert_eq!(line["change"], change, "{line}");
+        let (field, value) = detail;
+        assert_eq!(
+            if field == "emoji" { &line["emoji"] } else { &line["message"]["content"] },
+            value,
+            "{line}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn tail_survives_restarts_and_shows_nothing_twice() {
+    let server = Server::start();
+    let room = server.room().await;
+    let mut tail = Watch::start(&room.user("ben"), &["tail", &room.id, "--since", "0", "--json"]);
+    let patient = Retry { patience: Duration::from_secs(60), ..Retry::PATIENT };
+    let ana = room.client("ana").with_retry(patient);
+    let mut sent: Vec<Message> = Vec::new();
+    for round in 0..30 {
+        match round {
+            10 | 20 => {
+                server.kill().await;
+                server.restart().await;
+            }
+            5 | 25 => server.reset_objects().await,
+            _ => {}
+        }
+        sent.push(ana.send(&room.id, Draft::new(format!("message {round}"))).await.unwrap().message);
+        // Up to date before it is disturbed, and not.
+        if round % 5 == 2 {
+            for message in sent.drain(..) {
+                assert_eq!(tail.next().await["message"]["id"], message.id.as_str());
+            }
+        }
+    }
+    for message in sent {
+        let line = tail.next().await;
+        assert_eq!((&line["change"], &line["message"]["id"]), (&json!("created"), &json!(message.id)));
+    }
+}
