@@ -2,6 +2,7 @@
 
 use lexopt::{Arg, Parser, ValueExt};
 
+use crate::bench;
 use crate::build::Profile;
 use crate::dev;
 use crate::error::{Error, Result};
@@ -17,6 +18,9 @@ cargo xtask dev [--port 8787] [--state DIR] [--release]
 cargo xtask test [--only STAGE]…
     Runs all checks and tests, or only: format, lint, lint-wasm, native, build, upload, black-box.
 
+cargo xtask bench [--rounds 3]
+    Measures what the server costs beside a bare JavaScript Worker, on this machine, and shows the ratios.
+
 cargo xtask token --sub ID [--name NAME] [--owner] [--admin] [--scope SCOPE] [--hours 12]
     Prints a token for the local server, signed with the secret in .dev.vars.
 
@@ -27,6 +31,7 @@ pub(crate) enum Command {
     Help,
     Dev(dev::Options),
     Test(Vec<Stage>),
+    Bench(bench::Options),
     Build(Profile),
     /// A build for the server that `dev` has started.
     Rebuild(Profile),
@@ -38,6 +43,7 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Command> {
     match first {
         Arg::Value(name) if name == "dev" => dev(parser),
         Arg::Value(name) if name == "test" => test(parser),
+        Arg::Value(name) if name == "bench" => bench(parser),
         Arg::Value(name) if name == "build" => build(parser),
         Arg::Value(name) if name == "token" => token(parser),
         Arg::Value(name) if name == "help" => Ok(Command::Help),
@@ -74,6 +80,18 @@ fn test(mut parser: Parser) -> Result<Command> {
         }
     }
     Ok(Command::Test(only))
+}
+
+fn bench(mut parser: Parser) -> Result<Command> {
+    let mut options = bench::Options { rounds: bench::ROUNDS };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("rounds") => options.rounds = parser.value()?.parse()?,
+            Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Command::Bench(options))
 }
 
 fn build(mut parser: Parser) -> Result<Command> {
@@ -122,6 +140,15 @@ mod tests {
         assert!(matches!(parsed(&["dev"]), Ok(Command::Dev(options)) if options.port == 8787));
         assert!(matches!(parsed(&["dev", "--port=9"]), Ok(Command::Dev(options)) if options.port == 9));
         assert!(parsed(&["dev", "--port", "eighty"]).is_err());
+    }
+
+    #[test]
+    fn a_bench_has_at_least_one_round() {
+        assert!(matches!(parsed(&["bench"]), Ok(Command::Bench(options)) if options.rounds == bench::ROUNDS));
+        assert!(
+            matches!(parsed(&["bench", "--rounds", "5"]), Ok(Command::Bench(options)) if options.rounds.get() == 5)
+        );
+        assert!(parsed(&["bench", "--rounds", "0"]).is_err());
     }
 
     #[test]

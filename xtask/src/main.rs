@@ -1,6 +1,7 @@
 //! The project's own commands, called as `cargo xtask`: they need nothing but Rust, Node and npm, and install the rest.
 
 mod arguments;
+mod bench;
 mod build;
 mod cargo;
 mod clock;
@@ -49,6 +50,7 @@ fn run(command: Command) -> Result<()> {
         Command::Help => Ok(()),
         Command::Dev(options) => dev::run(&project, &options),
         Command::Test(only) => test::run(&project, &only),
+        Command::Bench(options) => bench::run(&project, &options),
         Command::Build(profile) => {
             let tools = setup::ensure(&project, &mut Progress::Quiet)?;
             build::build(&project, &tools, profile)
