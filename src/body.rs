@@ -49,9 +49,13 @@ pub(crate) async fn read(request: &mut Request) -> Result<Vec<u8>, Problem> {
     if told.is_some_and(|length| length > MAX_BYTES) {
         return Err(too_large());
     }
+    if told.is_some() {
+        // The runtime holds the sender to what it told. One call, where a stream is several.
+        return request.bytes().await.map_err(|_| Code::BodyInvalid.with("the body broke off"));
+    }
     // Without a body there is no stream either.
     let Ok(mut stream) = request.stream() else { return Ok(Vec::new()) };
-    let mut body = Vec::with_capacity(told.unwrap_or_default());
+    let mut body = Vec::new();
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| Code::BodyInvalid.with("the body broke off"))?;
         if body.len() + chunk.len() > MAX_BYTES {

@@ -65,6 +65,8 @@ pub struct Channel<P: Platform> {
     catching_up: Cell<bool>,
     presence: presence::Presence,
     alarm: expiry::Alarm,
+    /// Whether the channel is known to be deleted, which is for good.
+    gone: Cell<bool>,
     ids: Ids,
 }
 
@@ -101,7 +103,8 @@ impl<P: Platform> Channel<P> {
             admissions: admission::Admissions::default(),
             catching_up: Cell::default(),
             presence: presence::Presence::default(),
-            alarm: expiry::Alarm::default(),
+            alarm: expiry::Alarm::waking(now),
+            gone: Cell::default(),
             ids: Ids::default(),
         });
         channel.restore_presence();

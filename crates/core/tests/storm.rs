@@ -633,7 +633,6 @@ fn whose_token_ends_is_warned_and_closed_at_one_alarm_a_minute() {
 }
 
 #[test]
-#[ignore = "an object that wakes does not know when the last alarm was"]
 fn one_alarm_a_minute_also_where_the_object_sleeps_and_is_woken_in_between() {
     let mut room = Room::new(6);
     let began = room.world.now();
@@ -824,7 +823,6 @@ fn an_object_that_is_dropped_as_it_deletes_its_channel_leaves_none_of_it_half_do
 }
 
 #[test]
-#[ignore = "the alarm comes once, before the promise is there, and is not set again"]
 fn rows_go_also_where_the_deletion_took_longer_than_its_alarm() {
     let room = furnished(9);
     room.faults.set(STALLED);
@@ -847,7 +845,6 @@ fn rows_go_also_where_the_deletion_took_longer_than_its_alarm() {
 }
 
 #[test]
-#[ignore = "a head that was read before the deletion is learned after it"]
 fn nobody_is_left_on_a_channel_that_goes_as_they_come() {
     for seed in 0..300 {
         let room = Room::new(seed);
@@ -876,7 +873,6 @@ fn nobody_is_left_on_a_channel_that_goes_as_they_come() {
 }
 
 #[test]
-#[ignore = "an object that wakes puts off the alarm that was set before"]
 fn who_connects_does_not_put_off_a_deletion_under_way() {
     for seed in 0..20 {
         let mut room = furnished(seed);
@@ -899,7 +895,6 @@ fn who_connects_does_not_put_off_a_deletion_under_way() {
 }
 
 #[test]
-#[ignore = "the fate of an administration is not settled"]
 fn a_deletion_that_was_not_answered_closes_the_sockets_once_that_is_known() {
     let room = furnished(10);
     let guest = room.arrives(caller("guest", NEVER), None);
@@ -918,7 +913,6 @@ fn a_deletion_that_was_not_answered_closes_the_sockets_once_that_is_known() {
 }
 
 #[test]
-#[ignore = "the fate of an administration is not settled"]
 fn a_member_whose_removal_was_not_answered_is_sent_away_once_that_is_known() {
     let room = furnished(11);
     room.database.execute(&format!("UPDATE channels SET private = 1 WHERE id = '{}'", room.id));
@@ -941,7 +935,6 @@ fn a_member_whose_removal_was_not_answered_is_sent_away_once_that_is_known() {
 // Who comes now and then waits for nobody.
 
 #[test]
-#[ignore = "the pause grows to a second, however few come"]
 fn who_comes_now_and_then_is_let_in_at_once() {
     let room = Room::new(12);
     for n in 0..30 {

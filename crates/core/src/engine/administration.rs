@@ -232,17 +232,29 @@ const KEPT: &str = "
        AND NOT EXISTS (SELECT 1 FROM mentions WHERE channel_id = ?1) AND NOT EXISTS (SELECT 1 FROM last_read WHERE channel_id = ?1)
        AND NOT EXISTS (SELECT 1 FROM members WHERE channel_id = ?1)";
 
-/// Removes a bounded piece of the rows of a deleted channel. True where more is left.
-pub(crate) async fn purge(database: &impl Database, channel: ChannelId) -> Result<bool, DatabaseError> {
+/// What a piece of a purge came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purge {
+    /// The channel is not promised to go.
+    NotPromised,
+    /// The promise is kept.
+    Kept,
+    /// More is left.
+    More,
+}
+
+/// Removes a bounded piece of the rows of a deleted channel.
+pub(crate) async fn purge(database: &impl Database, channel: ChannelId) -> Result<Purge, DatabaseError> {
     let id = Value::from(channel.to_string());
     let promised = || Statement::new(PROMISED, vec![id.clone()]);
     if Answers::of(database, vec![promised()]).await?.next_rows()?.0.is_empty() {
-        return Ok(false);
+        return Ok(Purge::NotPromised);
     }
     let mut statements: Vec<_> =
         PURGE.iter().map(|sql| Statement::new(sql, vec![id.clone(), PIECE.into()])).collect();
     statements.push(Statement::new(KEPT, vec![id.clone()]));
     statements.push(promised());
     let answers = database.batch(statements).await?;
-    Ok(answers.last().is_some_and(|rows| !rows.0.is_empty()))
+    let more = answers.last().is_some_and(|rows| !rows.0.is_empty());
+    Ok(if more { Purge::More } else { Purge::Kept })
 }

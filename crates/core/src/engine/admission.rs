@@ -94,7 +94,8 @@ impl<P: Platform> Channel<P> {
 
     fn next_pause(&self) -> u32 {
         let mut series = self.admissions.state.borrow_mut();
-        let quiet = self.now().saturating_sub(series.last) >= SERIES_ENDS;
+        let idle = self.now().saturating_sub(series.last);
+        let quiet = idle >= SERIES_ENDS.min(8 * Timestamp::from(series.pause));
         let pause = if quiet { 0 } else { series.pause };
         series.pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
         pause

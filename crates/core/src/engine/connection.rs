@@ -57,6 +57,9 @@ impl<P: Platform> Channel<P> {
         let Some((revision, last_sequence)) =
             self.head.borrow().as_ref().map(|head| (head.revision, head.last_sequence))
         else {
+            if self.gone.get() {
+                return socket.close(CloseCode::NoChannel, "the channel was deleted");
+            }
             // Lost since the knock: the channel was deleted, or the database does not answer.
             return socket.close(CloseCode::Restart, "start over with since");
         };

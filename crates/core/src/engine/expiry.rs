@@ -5,7 +5,11 @@
 
 use std::{cell::Cell, rc::Rc};
 
-use super::{Channel, CloseCode, Platform, Socket, administration, frames};
+use super::{
+    Channel, CloseCode, Platform, Socket,
+    administration::{self, Purge},
+    frames,
+};
 use crate::{
     database::DatabaseError,
     ids::Timestamp,
@@ -26,16 +30,41 @@ const AFTER_ERROR: Timestamp = 30_000;
 pub(crate) struct Alarm {
     set_for: Cell<Option<Timestamp>>,
     last: Cell<Timestamp>,
+    woke: Timestamp,
+    /// Whether it was set, or has come, since the object woke.
+    ever: Cell<bool>,
+    /// Whether a deletion is under way, whose promise an alarm may not find yet.
+    expects_promise: Cell<bool>,
+}
+
+impl Alarm {
+    /// That of an object that has just woken, and does not know when the last alarm was nor what it is set for.
+    pub(crate) fn waking(now: Timestamp) -> Self {
+        Self { last: Cell::new(now), woke: now, ..Self::default() }
+    }
+
+    pub(crate) fn expect_promise(&self, expected: bool) {
+        self.expects_promise.set(expected);
+    }
 }
 
 impl<P: Platform> Channel<P> {
     /// The alarm has come: does what is due, and sets the next.
     pub async fn alarm(self: &Rc<Self>) {
         self.alarm.set_for.set(None);
+        self.alarm.ever.set(true);
         self.alarm.last.set(self.now());
-        match administration::purge(&self.platform, self.id).await {
-            Ok(false) => {}
-            Ok(true) => self.wake_by(self.now() + NEXT_PIECE),
+        match self.within_bound(administration::purge(&self.platform, self.id)).await {
+            Ok(Purge::NotPromised) if self.alarm.expects_promise.get() => {
+                self.wake_by(self.now() + AFTER_ERROR)
+            }
+            Ok(Purge::NotPromised) => {}
+            // Sockets may have slept through the deletion, or its answer was lost.
+            Ok(Purge::Kept) => self.is_gone(),
+            Ok(Purge::More) => {
+                self.is_gone();
+                self.wake_by(self.now() + NEXT_PIECE);
+            }
             Err(error) => {
                 self.platform.log(&format!("a piece of a purge failed: {error}"));
                 let later = if matches!(error, DatabaseError::Unavailable(_)) {
@@ -51,6 +80,9 @@ impl<P: Platform> Channel<P> {
 
     /// Has the alarm come at `time` or before.
     pub(crate) fn wake_by(&self, time: Timestamp) {
+        // What it was set for before the object woke may be needed: it is not put off by more than a minute.
+        let time =
+            if self.alarm.ever.replace(true) { time } else { time.min(self.alarm.woke + MIN_INTERVAL) };
         if self.alarm.set_for.get().is_none_or(|set| time < set) {
             self.alarm.set_for.set(Some(time));
             self.platform.set_alarm(time);

@@ -134,7 +134,15 @@ impl<P: Platform> Channel<P> {
 
     /// Sends to one connection, if it is still there.
     pub(crate) fn send_to(&self, connection: &str, envelopes: &[Encoded]) {
-        self.each_session(|session| session.attachment.connection != connection || session.send(envelopes));
+        self.with_session(connection, |session| session.send(envelopes));
+    }
+
+    /// Visits one session, if it is still there; false as in [`Self::each_session`].
+    pub(super) fn with_session(&self, connection: &str, visit: impl FnOnce(&mut Session<P::Socket>) -> bool) {
+        let sent = self.sessions.borrow_mut().get_mut(connection).is_none_or(visit);
+        if !sent {
+            self.close(connection, CloseCode::Overloaded, "the connection does not take frames");
+        }
     }
 
     /// Visits every session; one for which `visit` says false has failed, and is closed without stopping the others.

@@ -128,11 +128,9 @@ impl<P: Platform> Channel<P> {
         if rank(status) == 0 {
             return Err(Code::BodyInvalid.with("status is ONLINE, AWAY or DND"));
         }
-        self.each_session(|session| {
-            if session.attachment.connection == connection {
-                session.attachment.status = status.into();
-                session.socket.attach(&session.attachment);
-            }
+        self.with_session(connection, |session| {
+            session.attachment.status = status.into();
+            session.socket.attach(&session.attachment);
             true
         });
         self.presence_changed();
@@ -179,10 +177,10 @@ impl<P: Platform> Channel<P> {
 
     fn tell_presence(&self) {
         let connected = self.connected();
-        let before = std::mem::replace(&mut *self.presence.told.borrow_mut(), connected.clone());
-        if connected.len() > MAX_USERS || connected == before {
+        if connected.len() > MAX_USERS {
             return;
         }
+        let before = std::mem::replace(&mut *self.presence.told.borrow_mut(), connected.clone());
         let now = self.now();
         let left = before.values().filter(|update| !connected.contains_key(&update.user_id)).map(|update| {
             PresenceUpdate { status: PresenceStatus::Offline.into(), timestamp: now, ..update.clone() }

@@ -40,10 +40,7 @@ impl<P: Platform> Channel<P> {
     /// Begins to tell a connection what it missed.
     pub(crate) fn catch_up(self: &Rc<Self>, connection: &str) {
         let mut behind = false;
-        self.each_session(|session| {
-            if session.attachment.connection != connection {
-                return true;
-            }
+        self.with_session(connection, |session| {
             let sent = self.catch_up_from_memory(session);
             behind = session.attachment.catching_up.is_some();
             sent

@@ -29,6 +29,14 @@ use crate::{
 const MAX_QUEUED: usize = 4_096;
 const MAX_QUEUED_WEIGHT: usize = 16 << 20;
 
+/// After a commit of so many commands their callers come back together. The first of them waits so long, in
+/// milliseconds, for the others: else it has a commit of its own, and the others wait for that.
+const CROWD: usize = 8;
+const GATHER: u32 = 2;
+
+/// How many reads run side by side between two commits.
+const MAX_READS: usize = 32;
+
 /// The pauses between tries, in milliseconds: a bit over three seconds, in which a database restarts or moves.
 const PAUSES: [u32; 6] = [25, 100, 250, 500, 1_000, 1_500];
 
@@ -95,6 +103,8 @@ pub(crate) struct Writer {
     queue: RefCell<VecDeque<Waiting>>,
     weight: Cell<usize>,
     running: Cell<bool>,
+    /// Whether the last commit was of many.
+    crowd: Cell<bool>,
     /// A commit whose fate is not known. Settled before the next.
     unsettled: RefCell<Option<Commit>>,
     /// The names under which callers are known to be stored.
@@ -147,7 +157,16 @@ impl<P: Platform> Channel<P> {
     }
 
     /// Reads between the commits: after everything that was asked for before, before everything asked for after.
-    pub(crate) async fn in_order<T>(self: &Rc<Self>, read: impl Future<Output = T>) -> T {
+    ///
+    /// # Errors
+    /// 503 `STORAGE_UNAVAILABLE` where too much waits.
+    pub(crate) async fn in_order<T>(
+        self: &Rc<Self>,
+        read: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<T, Problem> {
+        if self.writer.queue.borrow().len() >= MAX_QUEUED {
+            return Err(Problem::storage_unavailable());
+        }
         let (begin, begun) = oneshot::channel();
         let (over, wait) = oneshot::channel::<()>();
         self.put(Waiting::Read { begin, over: wait });
@@ -172,8 +191,12 @@ impl<P: Platform> Channel<P> {
                 self.settle().await;
             }
             self.let_read().await;
+            if self.writer.crowd.replace(false) {
+                self.platform.sleep(GATHER).await;
+            }
             let batch = self.next_batch();
             if !batch.is_empty() {
+                self.writer.crowd.set(batch.len() >= CROWD);
                 self.commit(batch).await;
             } else if self.writer.queue.borrow().is_empty() {
                 break;
@@ -187,7 +210,7 @@ impl<P: Platform> Channel<P> {
         let mut under_way = Vec::new();
         {
             let mut queue = self.writer.queue.borrow_mut();
-            while let Some(Waiting::Read { .. }) = queue.front() {
+            while matches!(queue.front(), Some(Waiting::Read { .. })) && under_way.len() < MAX_READS {
                 if let Some(Waiting::Read { begin, over }) = queue.pop_front() {
                     // Whoever wanted to read may be gone: then it is over at once.
                     let _ = begin.send(());
@@ -328,6 +351,9 @@ impl<P: Platform> Channel<P> {
 
     /// Takes in where the channel stood when somebody read it. What a commit said meanwhile is newer.
     pub(crate) fn learn_head(&self, head: Head) {
+        if self.gone.get() && !head.deleted {
+            return;
+        }
         let mut known = self.head.borrow_mut();
         if known.is_none() {
             *self.recent.borrow_mut() = Recent::starting_at(head.revision);
@@ -396,20 +422,32 @@ impl<P: Platform> Channel<P> {
 
     async fn administer(self: &Rc<Self>, id: CommitId, operation: Operation, reply: Reply) {
         let Operation { caller, command, timestamp, .. } = operation;
-        if matches!(command, Command::DeleteChannel) {
+        let deletes = matches!(command, Command::DeleteChannel);
+        if deletes {
             // Before the promise is made, so that a crash right after it forgets nothing.
-            self.wake_by(timestamp + 1_000);
+            self.alarm.expect_promise(true);
+            self.wake_by(self.now() + 1_000);
         }
         let administration = Administration { id, channel: self.id, caller, command, now: timestamp };
         let mut pauses = PAUSES.iter();
-        let mut again = false;
+        let mut reply = Some(reply);
+        let mut tries = 0;
         let fate = loop {
-            match self.within_bound(administration.run(&self.platform, again)).await {
+            match self.within_bound(administration.run(&self.platform, tries > 0)).await {
                 Ok(fate) => break fate,
                 Err(DatabaseError::Unavailable(why)) => {
-                    again = true;
                     self.platform.log(&format!("the database does not answer: {why}"));
-                    let Some(&pause) = pauses.next() else { break Err(Problem::storage_unavailable()) };
+                    tries += 1;
+                    let pause = pauses.next().copied().unwrap_or_else(|| {
+                        if let Some(reply) = reply.take() {
+                            self.answer(reply, Err(Problem::storage_unavailable()), id);
+                        }
+                        self.refuse_waiting();
+                        SETTLE_PAUSE_MAX
+                    });
+                    if tries > SETTLE_TRIES {
+                        return self.restart_sockets();
+                    }
                     self.platform.sleep(self.jittered(pause)).await;
                 }
                 Err(error) => {
@@ -418,17 +456,27 @@ impl<P: Platform> Channel<P> {
                 }
             }
         };
+        self.alarm.expect_promise(false);
         match &fate {
             Ok(Effect::Removed(user)) => {
                 self.close_user(user, CloseCode::Removed, "removed from the channel");
             }
             Ok(Effect::Deleted) => {
-                *self.head.borrow_mut() = None;
-                self.close_all(CloseCode::NoChannel, "the channel was deleted");
+                self.is_gone();
+                self.wake_by(self.now() + 1_000);
             }
             Ok(Effect::None) | Err(_) => {}
         }
-        self.answer(reply, fate.map(|_| Ack::default()), id);
+        if let Some(reply) = reply {
+            self.answer(reply, fate.map(|_| Ack::default()), id);
+        }
+    }
+
+    /// The channel was deleted: nobody stays.
+    pub(crate) fn is_gone(&self) {
+        self.gone.set(true);
+        *self.head.borrow_mut() = None;
+        self.close_all(CloseCode::NoChannel, "the channel was deleted");
     }
 
     async fn read_head(&self) -> Result<Option<Head>, DatabaseError> {

@@ -156,18 +156,39 @@ impl World {
         panic!("the world does not come to rest");
     }
 
-    pub fn sleep(self: &Rc<Self>, ms: u64) -> impl Future<Output = ()> + 'static {
-        let world = Rc::clone(self);
-        let due = self.now() + ms;
-        let mut set = false;
-        std::future::poll_fn(move |context| {
-            if set && world.now() >= due {
-                return Poll::Ready(());
-            }
-            set = true;
-            let id = world.next_task.replace(world.next_task.get() + 1);
-            world.timers.borrow_mut().insert((due, id), context.waker().clone());
-            Poll::Pending
-        })
+    pub fn sleep(self: &Rc<Self>, ms: u64) -> Sleep {
+        Sleep { world: Rc::clone(self), due: self.now() + ms, timer: None }
+    }
+}
+
+/// Waits for the clock. Takes its timer back where nobody waits any more, so that the clock does not go there.
+pub struct Sleep {
+    world: Rc<World>,
+    due: u64,
+    timer: Option<u64>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.timer.is_some() && self.world.now() >= self.due {
+            return Poll::Ready(());
+        }
+        let id = match self.timer {
+            Some(id) => id,
+            None => self.world.next_task.replace(self.world.next_task.get() + 1),
+        };
+        self.timer = Some(id);
+        self.world.timers.borrow_mut().insert((self.due, id), context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(id) = self.timer {
+            self.world.timers.borrow_mut().remove(&(self.due, id));
+        }
     }
 }
