@@ -33,7 +33,7 @@ static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
         .expect("cargo starts");
     let lines = String::from_utf8_lossy(&built.stdout);
     let artifacts = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let program = artifacts.filter_map(|artifact| Some(artifact["executable"].as_str()?.into())).last();
+    let program = artifacts.filter_map(|artifact| Some(artifact["executable"].as_str()?.into())).next_back();
     program.expect("the edgewise command builds")
 });
 
