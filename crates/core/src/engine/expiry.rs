@@ -56,7 +56,7 @@ impl<P: Platform> Channel<P> {
         self.alarm.last.set(self.now());
         match self.within_bound(administration::purge(&self.platform, self.id)).await {
             Ok(Purge::NotPromised) if self.alarm.expects_promise.get() => {
-                self.wake_by(self.now() + AFTER_ERROR)
+                self.wake_by(self.now() + AFTER_ERROR);
             }
             Ok(Purge::NotPromised) => {}
             // Sockets may have slept through the deletion, or its answer was lost.
