@@ -33,16 +33,35 @@ pub(crate) fn unless_ending() {
 
 /// From here on a signal ends this process and all that it started.
 pub(crate) fn end_children_on_signals() -> Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).doing(|| "listen for Ctrl-C".to_owned())?;
+    let mut wanted = vec![SIGINT, SIGTERM];
+    // Under nohup, losing the terminal is no reason to end.
+    if !ignores_hangup() {
+        wanted.push(SIGHUP);
+    }
+    let mut signals = Signals::new(wanted).doing(|| "listen for Ctrl-C".to_owned())?;
     thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
             // Held until the end, so that the main thread starts nothing more.
             let groups = groups();
+            eprintln!("Stopping.");
             end(&groups);
             std::process::exit(128 + signal);
         }
     });
     Ok(())
+}
+
+fn ignores_hangup() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, SIGHUP))
+}
+
+/// Whether the process whose `/proc/…/status` this is ignores a signal.
+fn ignores(status: &str, signal: i32) -> bool {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 fn end(groups: &[Pid]) {
@@ -212,6 +231,13 @@ mod tests {
 
     fn is_zombie(process: &std::path::Path) -> bool {
         std::fs::read_to_string(process.join("stat")).is_ok_and(|stat| stat.contains(") Z"))
+    }
+
+    #[test]
+    fn ignored_signals_are_read_from_the_kernels_mask() {
+        let status = "Name:\tx\nSigBlk:\t0000000000000001\nSigIgn:\t0000000000001001\n";
+        assert!(ignores(status, SIGHUP));
+        assert!(!ignores(status, SIGINT));
     }
 
     #[test]
