@@ -20,13 +20,13 @@ use crate::User;
 /// Longer than any line takes: only what never comes takes so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The command's program, built at first use.
+/// The command's program, built at first use: with the whole workspace in view, so that what its native tests were built
+/// of serves here, too.
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let arguments =
-        ["build", "--quiet", "--package", "edgewise-cli", "--message-format", "json-render-diagnostics"];
     let built = std::process::Command::new(cargo)
-        .args(arguments)
+        .args(["build", "--quiet", "--workspace", "--exclude", "edgewise-tests", "--bin", "edgewise"])
+        .args(["--message-format", "json-render-diagnostics"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()
