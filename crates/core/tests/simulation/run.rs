@@ -29,7 +29,7 @@ use crate::{
 };
 
 const CLIENTS: usize = 5;
-const STEPS: u64 = 500;
+const STEPS: u64 = 400;
 const EMOJI: [&str; 3] = ["👍", "❤️", "🎉"];
 /// Banned throughout: what they want is refused next to what others want.
 const BANNED: &str = "mallory";
