@@ -25,8 +25,6 @@ mod close;
 mod connection;
 mod error;
 mod live;
-#[cfg(test)]
-mod peer;
 mod rest;
 mod retry;
 pub mod store;
