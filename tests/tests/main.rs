@@ -10,7 +10,6 @@ mod cost;
 mod hibernation;
 mod history;
 mod http;
-mod live;
 mod members;
 mod mentions;
 mod messages;
