@@ -20,9 +20,12 @@ use crate::User;
 /// Longer than any line takes: only what never comes takes so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The command's program, built at first use: with the whole workspace in view, so that what its native tests were built
-/// of serves here, too.
+/// The command's program: the one that `EDGEWISE_COMMAND` names, else it is built at first use, with the whole workspace
+/// in view, so that what its native tests were built of serves here, too.
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+    if let Some(program) = env::var_os("EDGEWISE_COMMAND") {
+        return program.into();
+    }
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = std::process::Command::new(cargo)
         .args(["build", "--quiet", "--workspace", "--exclude", "edgewise-tests", "--bin", "edgewise"])

@@ -10,6 +10,7 @@ mod cost;
 mod hibernation;
 mod history;
 mod http;
+mod live;
 mod members;
 mod mentions;
 mod messages;

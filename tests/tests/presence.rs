@@ -1,9 +1,13 @@
 //! Presence and typing: who is here, and what they are doing.
 
+use std::time::Duration;
+
 use edgewise_client::{Presence, PresentUsers};
 use edgewise_core::proto::{PresenceStatus, TypingIndicator, envelope::Payload};
 use edgewise_tests::{Server, Socket, User, ask};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
 
 /// The next presence of a user that a socket is told.
 async fn told(socket: &mut Socket, user: &str) -> PresenceStatus {
@@ -133,6 +137,38 @@ async fn who_is_here_is_listed_by_user_id() {
         "presence": [{"user_id": "ana", "display_name": "Ana", "status": "online"}], "has_more": true,
     });
     assert_eq!(first, expected);
+}
+
+#[tokio::test]
+async fn above_200_users_who_is_here_is_asked_for() {
+    let room = Server::shared().room().await;
+    let users: Vec<User> = (0..=200).map(|number| room.user(&format!("guest{number:03}"))).collect();
+    let _crowd = join_all(users.iter().map(User::connect)).await;
+    let late = room.user("zoe").connect().await;
+    assert_eq!(late.hello.presence, []);
+
+    let page: PresentUsers = users[0].get("presence?limit=200").send().await.expect(200).json();
+    assert_eq!((page.presence.len(), page.has_more), (200, true));
+    let rest: PresentUsers =
+        users[0].get("presence?limit=200&after=guest199").send().await.expect(200).json();
+    let ids: Vec<&str> = rest.presence.iter().map(|present| present.user_id.as_str()).collect();
+    assert_eq!((ids.as_slice(), rest.has_more), (["guest200", "zoe"].as_slice(), false));
+}
+
+#[tokio::test]
+async fn a_socket_that_falls_silent_counts_as_gone() {
+    let room = Server::shared().room().await;
+    let (ana, ben) = (room.user("ana"), room.user("ben"));
+    let (mut beating, _silent) = (ana.connect().await, ben.connect().await);
+    assert_eq!(present(&ana).await.len(), 2);
+    // Whoever asks wakes the object; that one of the two still says `ping` is all the difference.
+    let gone = async {
+        while present(&room.user("carla")).await != owned(&[("ana", Presence::Online)]) {
+            beating.ping().await;
+            sleep(Duration::from_secs(2)).await;
+        }
+    };
+    timeout(Duration::from_secs(180), gone).await.expect("a silent socket counts as gone after 75 s");
 }
 
 #[tokio::test]

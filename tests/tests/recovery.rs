@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use edgewise_core::proto::{SyncResponse, envelope::Payload};
-use edgewise_tests::{Room, Server, Store, ask};
+use edgewise_tests::{Room, Server, Store, User, ask};
 use futures_util::future::{join, join_all};
 
 #[tokio::test]
@@ -130,6 +130,30 @@ async fn states_can_be_asked_for() {
         SyncResponse { revision: second.revision, ..Default::default() }
     );
     socket.refused(ask::sync(0, 201), 400, "QUERY_INVALID").await;
+}
+
+#[tokio::test]
+async fn a_crowd_that_comes_back_at_once_is_caught_up() {
+    let server = Server::start();
+    let room = server.room().await;
+    let sent = room.owner.send_many(5).await;
+    let users: Vec<_> = (0..150).map(|number| room.user(&format!("guest{number:03}"))).collect();
+    let sockets = join_all(users.iter().map(User::connect)).await;
+    server.reset_objects().await;
+    join_all(sockets.into_iter().map(|socket| socket.closed(1006))).await;
+    let missed = room.owner.send("while they were away").await;
+
+    let back = users.iter().map(|user| async {
+        let mut socket = user.dial().since(sent[4].revision).open().await;
+        let (states, revision) = socket.catch_up().await;
+        assert_eq!((states.len(), states[0].id.as_str(), revision), (1, missed.id.as_str(), missed.revision));
+        socket
+    });
+    let sockets = join_all(back).await;
+    let live = room.owner.send("and live").await;
+    for mut socket in sockets {
+        assert_eq!(socket.message().await.id, live.id);
+    }
 }
 
 /// Four users change the channel until told to stop.
