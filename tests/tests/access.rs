@@ -33,6 +33,8 @@ fn routes() -> Vec<(Method, String, Option<Value>)> {
         route(Method::GET, "members", None),
         route(Method::PUT, "members/@me", None),
         route(Method::DELETE, "members/@me", None),
+        route(Method::GET, "presence", None),
+        route(Method::POST, "typing", None),
     ]
 }
 

@@ -77,35 +77,46 @@ async fn a_page_of_50_reads_60_rows_and_its_reactions() {
     assert!(cost.read <= 60 + 10, "{cost:?}");
 }
 
+/// What the commits cost together that brought these answers, and how many there were.
+fn together(answers: &[Answer], status: u16) -> (u64, Cost) {
+    let mut commits: HashMap<&str, Cost> = HashMap::new();
+    for answer in answers {
+        assert_eq!(answer.status, status, "{}", answer.text());
+        let commit = answer.header("x-edgewise-commit");
+        assert!(!commit.is_empty());
+        commits.insert(commit, Cost::of(answer));
+    }
+    let sum = commits.values().fold(Cost::default(), |sum, cost| Cost {
+        batches: sum.batches + cost.batches,
+        read: sum.read + cost.read,
+        written: sum.written + cost.written,
+    });
+    (commits.len() as u64, sum)
+}
+
 #[tokio::test]
-async fn what_64_senders_send_at_once_is_committed_together() {
+async fn what_64_users_do_at_once_is_committed_together() {
     let room = Server::shared().room().await;
     let users: Vec<_> = (0..64).map(|number| room.user(&format!("sender{number}"))).collect();
-    let round = async |round: &str| {
-        let sends = users.iter().map(|user| user.try_send(json!({"content": "x", "nonce": round})));
-        let answers = join_all(sends).await;
-        let commits: HashMap<String, Cost> = answers
-            .iter()
-            .map(|answer| {
-                assert_eq!(answer.status, 201, "{}", answer.text());
-                (answer.header("x-edgewise-commit").to_owned(), Cost::of(answer))
-            })
-            .collect();
-        assert!(!commits.contains_key(""));
-        commits
+    let send = async |nonce: &str| {
+        let sends = users.iter().map(|user| user.try_send(json!({"content": "x", "nonce": nonce})));
+        together(&join_all(sends).await, 201)
     };
-    round("so that all are known").await;
-    let commits = round("counted").await;
-    let count = commits.len() as u64;
-    let (batches, read, written) = commits
-        .values()
-        .fold((0, 0, 0), |(b, r, w), cost| (b + cost.batches, r + cost.read, w + cost.written));
-    println!("64 sends: {count} commits, {batches} batches, {read} rows read, {written} written");
-    assert_eq!(batches, count);
-    assert!(count <= 32, "{count} commits for 64 sends");
+    send("so that all are known").await;
+    let (commits, cost) = send("counted").await;
+    println!("64 sends: {commits} commits, {cost:?}");
+    assert!(cost.batches == commits && commits <= 32, "{commits} commits, {cost:?}");
     // Four rows a message, one a commit.
-    assert!(written <= 4 * 64 + count, "{written} rows written");
-    assert!(read <= 30 * 64, "{read} rows read");
+    assert!(cost.written <= 4 * 64 + commits, "{cost:?}");
+    assert!(cost.read <= 30 * 64, "{cost:?}");
+
+    let target = room.owner.send("target").await;
+    let reactions = join_all(users.iter().map(|user| user.try_react(&target, "👍"))).await;
+    let (commits, cost) = together(&reactions, 201);
+    println!("64 reactions: {commits} commits, {cost:?}");
+    assert!(cost.batches == commits && commits <= 32, "{commits} commits, {cost:?}");
+    // One row a reaction; the message with its index and the channel are written once a commit.
+    assert!(cost.written <= 64 + 4 * commits, "{cost:?}");
 }
 
 #[tokio::test]

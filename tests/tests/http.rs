@@ -84,6 +84,8 @@ async fn a_path_has_its_methods_and_names_them() {
         ("last-read", "GET PUT"),
         ("members", "GET"),
         ("members/ana", "PUT DELETE"),
+        ("presence", "GET"),
+        ("typing", "POST"),
         ("ws", "GET"),
         ("/health", "GET"),
         ("/api/info", "GET"),

@@ -241,13 +241,3 @@ async fn a_sleeping_socket_is_told_of_typing() {
         .await;
     assert_eq!(typing.user_id, "ana");
 }
-
-#[tokio::test]
-async fn only_who_sees_a_channel_sees_who_is_in_it() {
-    let room = Server::shared().private_room().await;
-    let stranger = room.user("stranger");
-    stranger.get("presence").send().await.refused(404, "CHANNEL_NOT_FOUND");
-    stranger.post("typing").send().await.refused(404, "CHANNEL_NOT_FOUND");
-    room.with_token("").get("presence").send().await.refused(401, "TOKEN_MISSING");
-    room.with_token("").post("typing").send().await.refused(401, "TOKEN_MISSING");
-}
