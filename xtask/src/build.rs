@@ -113,5 +113,6 @@ fn bundle(project: &Project, tools: &Tools, profile: Profile) -> Result<()> {
         .env_remove("RUST_BACKTRACE");
     process::run_quietly(&mut command, || {
         Error::failed("The Worker compiles but could not be bundled", "see worker-build's message above")
-    })
+    })?;
+    Ok(())
 }

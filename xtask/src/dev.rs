@@ -112,7 +112,8 @@ fn migrate(project: &Project, tools: &Tools, state: &Path) -> Result<()> {
             "The migrations could not be applied",
             format!("see wrangler's message above, or start afresh by removing {}", state.display()),
         )
-    })
+    })?;
+    Ok(())
 }
 
 fn welcome(address: SocketAddr, token: &str) -> String {

@@ -145,7 +145,8 @@ fn install(project: &Project) -> Result<()> {
             "The Node packages could not be installed",
             "see npm's message above; with the network and the disk in order, try again",
         )
-    })
+    })?;
+    Ok(())
 }
 
 /// What npm calls this kind of machine.

@@ -151,33 +151,34 @@ pub(crate) fn capture(command: &mut Command) -> Option<String> {
 }
 
 /// Runs a long command whose output is of interest only where it fails, with a sign of life now and then.
-pub(crate) fn run_quietly(command: &mut Command, failed: impl FnOnce() -> Error) -> Result<()> {
+/// Gives what it printed, line by line.
+pub(crate) fn run_quietly(command: &mut Command, failed: impl FnOnce() -> Error) -> Result<Vec<String>> {
     const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
     let mut running =
         Running::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
     let started = Stopwatch::start();
-    let lines = gather(&mut running);
+    let output = gather(&mut running);
     let mut shown = Duration::ZERO;
-    let mut last = Vec::new();
+    let mut lines = Vec::new();
     loop {
-        match lines.recv_timeout(Duration::from_secs(1)) {
-            Ok(line) => last.push(line),
+        match output.recv_timeout(Duration::from_secs(1)) {
+            Ok(line) => lines.push(line),
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
         }
         if started.elapsed() - shown >= SIGN_OF_LIFE {
             shown = started.elapsed();
-            let now = last.last().map_or("", |line| line.trim());
+            let now = lines.last().map_or("", |line| line.trim());
             eprintln!("      {}: {now}", started.seconds());
         }
     }
     if running.succeeds()? {
-        return Ok(());
+        return Ok(lines);
     }
-    last.retain(|line| !is_backtrace(line));
+    lines.retain(|line| !is_backtrace(line));
     unless_ending();
-    for line in last.iter().skip(last.len().saturating_sub(30)) {
+    for line in lines.iter().skip(lines.len().saturating_sub(30)) {
         eprintln!("      {line}");
     }
     Err(failed())
@@ -215,6 +216,11 @@ mod tests {
         command.args(["-c", "echo told; exit 3"]);
         let result = run_quietly(&mut command, || Error::failed("It failed", "try again"));
         assert_eq!(result.map_err(|error| error.to_string()), Err("It failed: try again.".to_owned()));
+
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo told"]);
+        let result = run_quietly(&mut command, || Error::failed("It failed", "try again"));
+        assert_eq!(result.ok(), Some(vec!["told".to_owned()]));
     }
 
     #[test]

@@ -83,5 +83,6 @@ fn install_with_rustup(command: &mut Command, failed: impl FnOnce() -> Error) ->
             mend: "install Rust with it, as https://rustup.rs shows".to_owned(),
         });
     }
-    process::run_quietly(command, failed)
+    process::run_quietly(command, failed)?;
+    Ok(())
 }

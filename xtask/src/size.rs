@@ -1,28 +1,42 @@
 //! How large the Worker is for Cloudflare, which counts it compressed.
 
-use std::fs;
-use std::io::Write;
-use std::path::Path;
+use crate::error::{Error, Result};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
+/// Keeps cold starts short; the platform's own limits are far above it.
+const LIMIT_KIB: f64 = 450.0;
 
-use crate::error::{Doing, Result};
-
-/// Keeps cold starts short; the free plan's limit is far above it.
-pub(crate) const LIMIT_KIB: u64 = 450;
-
-/// The size in bytes of all modules in the folder, each gzipped.
-pub(crate) fn gzipped(folder: &Path) -> Result<u64> {
-    ["index.js", "index_bg.wasm"].into_iter().map(|module| gzipped_file(&folder.join(module))).sum()
+/// Reads the size of the upload from what `wrangler deploy --dry-run` says, and holds it to the limit.
+pub(crate) fn check(said: &[String]) -> Result<()> {
+    let kib = said.iter().find_map(|line| gzipped_kib(line)).ok_or_else(|| {
+        Error::failed("wrangler does not tell the size of the upload", "adapt `size.rs` to what it prints")
+    })?;
+    eprintln!("      {kib:.0} KiB gzipped, of {LIMIT_KIB} allowed");
+    if kib > LIMIT_KIB {
+        return Err(Error::failed(
+            format!("The Worker is {kib:.1} KiB gzipped, which is over the limit of {LIMIT_KIB}"),
+            "look for a dependency that it could do without",
+        ));
+    }
+    Ok(())
 }
 
-fn gzipped_file(path: &Path) -> Result<u64> {
-    let compress = || {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(&fs::read(path)?)?;
-        encoder.finish()
-    };
-    let compressed = compress().doing(|| format!("read {}", path.display()))?;
-    Ok(compressed.len() as u64)
+/// `Total Upload: 1227.20 KiB / gzip: 442.57 KiB`
+fn gzipped_kib(line: &str) -> Option<f64> {
+    line.strip_prefix("Total Upload: ")?.split_once("gzip: ")?.1.split_once(" KiB")?.0.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(size: &str) -> Vec<String> {
+        vec!["--dry-run".to_owned(), format!("Total Upload: 9999.20 KiB / gzip: {size} KiB")]
+    }
+
+    #[test]
+    fn the_compressed_size_counts() {
+        assert!(check(&said("449.90")).is_ok());
+        assert!(check(&said("450.10")).is_err());
+        assert!(check(&[]).is_err());
+    }
 }

@@ -119,16 +119,14 @@ fn run_stage(project: &Project, tools: &Tools, stage: Stage, summary: &mut Summa
             cargo.args(["test", "--workspace", "--exclude", "edgewise-tests", "--no-fail-fast"]);
             test(&mut cargo, summary, "Native tests fail")
         }
-        Stage::Build => {
-            build::build(project, tools, Profile::Release)?;
-            check_size(project)
-        }
+        Stage::Build => build::build(project, tools, Profile::Release),
         Stage::Upload => {
             let mut wrangler = tools.node.wrangler(project);
             wrangler.args(["deploy", "--dry-run"]);
-            process::run_quietly(&mut wrangler, || {
+            let said = process::run_quietly(&mut wrangler, || {
                 Error::failed("wrangler would not deploy this", "see its message above")
-            })
+            })?;
+            size::check(&said)
         }
         Stage::BlackBox => {
             cargo.args(["test", "-p", "edgewise-tests", "--no-fail-fast"]);
@@ -148,17 +146,4 @@ fn test(command: &mut Command, summary: &mut Summary, what: &str) -> Result<()> 
     } else {
         Err(Error::failed(what, "see the test runner's output above"))
     }
-}
-
-fn check_size(project: &Project) -> Result<()> {
-    let bytes = size::gzipped(&project.path(Profile::Release.folder()))?;
-    let kib = bytes.div_ceil(1024);
-    eprintln!("      {kib} KiB gzipped, of {} allowed", size::LIMIT_KIB);
-    if kib > size::LIMIT_KIB {
-        return Err(Error::failed(
-            format!("The Worker is {kib} KiB gzipped, which is over the limit of {}", size::LIMIT_KIB),
-            "look for a new dependency that it could do without",
-        ));
-    }
-    Ok(())
 }
