@@ -248,30 +248,5 @@ fn is_local(host: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_checked_and_parts_encoded() {
-        for wrong in ["", "chat.example.com", "ftp://chat.example.com", "http://"] {
-            assert!(matches!(Client::new(wrong, "t"), Err(Error::Address(_))), "{wrong}");
-        }
-        let client = Client::new("http://127.0.0.1:8787/chat/", "t").unwrap();
-        let url = client.address(&["api", "reactions", "a/b?#%"]).unwrap();
-        assert_eq!(url.as_str(), "http://127.0.0.1:8787/chat/api/reactions/a%2Fb%3F%23%25");
-    }
-
-    #[test]
-    fn loopback_is_local() {
-        for host in ["localhost", "127.0.0.1", "127.1.2.3", "[::1]"] {
-            assert!(is_local(host), "{host}");
-        }
-        assert!(!is_local("chat.example.com"));
-    }
-
-    #[test]
-    fn no_token_is_printed() {
-        let client = Client::new("http://127.0.0.1:8787", "secret").unwrap();
-        assert!(!format!("{client:?} {:?}", client.tokens).contains("secret"));
-    }
-}
+#[path = "client/tests.rs"]
+mod tests;

@@ -25,6 +25,8 @@ mod close;
 mod connection;
 mod error;
 mod live;
+#[cfg(test)]
+mod peer;
 mod rest;
 mod retry;
 pub mod store;

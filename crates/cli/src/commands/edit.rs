@@ -20,6 +20,6 @@ impl Edit {
         let message = find::message(&context.client, &channel.id, &self.message).await?;
         let text = find::text(self.text)?;
         let edited = context.client.edit(&channel.id, &message.id, text).await?;
-        Ok(context.screen.message(&edited)?)
+        Ok(context.screen.line(&edited, super::send::name)?)
     }
 }

@@ -1,5 +1,5 @@
 use clap::Args;
-use edgewise_client::Draft;
+use edgewise_client::{Draft, Message};
 
 use crate::{context::Context, failure::Failure, find};
 
@@ -28,8 +28,11 @@ impl Send {
             draft = draft.reply_to(find::message(&context.client, &channel.id, target).await?.id);
         }
         let sent = context.client.send(&channel.id, draft).await?;
-        let text =
-            |message: &edgewise_client::Message| format!("#{} {}", message.server_sequence, message.id);
-        Ok(context.screen.line(&sent.message, text)?)
+        Ok(context.screen.line(&sent.message, name)?)
     }
+}
+
+/// By what a message can be named from now on: `#12 0190…`.
+pub(super) fn name(message: &Message) -> String {
+    format!("#{} {}", message.server_sequence, message.id)
 }

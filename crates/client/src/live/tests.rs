@@ -6,10 +6,10 @@ use edgewise_core::proto::{
 };
 
 use super::*;
-use crate::{BoxError, CloseCode};
-
-mod peer;
-use peer::{Peer, Socket};
+use crate::{
+    BoxError, CloseCode,
+    peer::{Peer, Socket},
+};
 
 fn message(sequence: u64, revision: u64) -> ChatMessage {
     let content = format!("number {sequence}");

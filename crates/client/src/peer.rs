@@ -1,4 +1,4 @@
-//! The server's part, played by hand.
+//! The server's part in the tests, played by hand.
 
 use edgewise_core::proto::{Envelope, envelope::Payload};
 use futures_util::{SinkExt, StreamExt};
@@ -18,27 +18,27 @@ use tokio_tungstenite::{
 
 use crate::Client;
 
-pub(super) struct Peer {
+pub(crate) struct Peer {
     listener: TcpListener,
 }
 
 /// The server's end of one connection.
-pub(super) struct Socket {
+pub(crate) struct Socket {
     frames: WebSocketStream<TcpStream>,
-    pub(super) query: String,
-    pub(super) token: String,
+    pub(crate) query: String,
+    pub(crate) token: String,
 }
 
 impl Peer {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
     }
 
-    pub(super) fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::new(&format!("http://{}", self.listener.local_addr().unwrap()), "first").unwrap()
     }
 
-    pub(super) async fn socket(&self) -> Socket {
+    pub(crate) async fn socket(&self) -> Socket {
         let (tcp, _) = self.listener.accept().await.unwrap();
         let (mut query, mut token) = (String::new(), String::new());
         #[allow(clippy::result_large_err)]
@@ -53,8 +53,13 @@ impl Peer {
         Socket { frames, query, token }
     }
 
+    /// Takes one HTTP request and breaks the connection instead of answering.
+    pub(crate) async fn hang_up(&self) {
+        drop(self.listener.accept().await.unwrap());
+    }
+
     /// Answers one HTTP request; gives its head and body.
-    pub(super) async fn answer(&self, status: u16, body: &str) -> String {
+    pub(crate) async fn answer(&self, status: u16, body: &str) -> String {
         let (mut tcp, _) = self.listener.accept().await.unwrap();
         let mut request = Vec::new();
         while !complete(&request) {
@@ -81,12 +86,12 @@ fn complete(request: &[u8]) -> bool {
 }
 
 impl Socket {
-    pub(super) async fn send(&mut self, request_id: &str, revision: u64, payload: Payload) {
+    pub(crate) async fn send(&mut self, request_id: &str, revision: u64, payload: Payload) {
         let envelope = Envelope { request_id: request_id.into(), revision, payload: Some(payload) };
         self.frames.send(Frame::Binary(envelope.encode_to_vec().into())).await.unwrap();
     }
 
-    pub(super) async fn receive(&mut self) -> Envelope {
+    pub(crate) async fn receive(&mut self) -> Envelope {
         match self.frames.next().await {
             Some(Ok(Frame::Binary(bytes))) => Envelope::decode(bytes).unwrap(),
             other => panic!("no envelope: {other:?}"),
@@ -94,14 +99,14 @@ impl Socket {
     }
 
     /// Says goodbye and lets the TCP end linger for as long as the test runs.
-    pub(super) async fn close(mut self, code: u16) {
+    pub(crate) async fn close(mut self, code: u16) {
         let frame = CloseFrame { code: code.into(), reason: "".into() };
         self.frames.send(Frame::Close(Some(frame))).await.unwrap();
         tokio::spawn(async move { while self.frames.next().await.is_some() {} });
     }
 
     /// With which code the client closes.
-    pub(super) async fn closed(&mut self) -> Option<u16> {
+    pub(crate) async fn closed(&mut self) -> Option<u16> {
         while let Some(Ok(frame)) = self.frames.next().await {
             if let Frame::Close(frame) = frame {
                 return frame.map(|frame| frame.code.into());
