@@ -22,6 +22,7 @@ pub mod permissions;
 pub mod problem;
 pub mod proto;
 pub mod read;
+pub mod signature;
 pub mod token;
 mod unread;
 pub mod write;
