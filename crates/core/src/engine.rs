@@ -15,6 +15,7 @@
 //! | `administration.rs` | members, and the end of a channel |
 //! | `writer.rs` | the loop: queue, commit, retry, settle |
 //! | `fan_out.rs`, `frames.rs` | who is told what, encoded once |
+//! | `limits.rs` | how fast a user may write |
 //! | `connection.rs` | what happens on a socket |
 //! | `admission.rs` | who may connect, asked for all who wait in one query |
 //! | `recovery.rs`, `recent.rs`, `state.rs` | telling a socket what it missed |
@@ -31,6 +32,7 @@ mod connection;
 mod expiry;
 mod fan_out;
 mod frames;
+mod limits;
 mod platform;
 mod presence;
 mod recent;
@@ -46,6 +48,7 @@ use std::{
 
 pub use command::Command;
 pub use connection::Connect;
+pub use limits::{InvalidRate, Limited, Quota, Rate, Rates};
 pub use platform::{Attachment, CloseCode, Platform, Socket};
 pub use writer::Costs;
 
@@ -65,6 +68,7 @@ pub struct Channel<P: Platform> {
     catching_up: Cell<bool>,
     presence: presence::Presence,
     alarm: expiry::Alarm,
+    limits: limits::Limits,
     /// Whether the channel is known to be deleted, which is for good.
     gone: Cell<bool>,
     ids: Ids,
@@ -78,6 +82,13 @@ struct Session<S> {
     told: Revision,
     /// When it last sent a frame.
     heard: Timestamp,
+    patience: limits::Patience,
+}
+
+impl<S> Session<S> {
+    fn new(socket: S, attachment: Attachment, told: Revision, now: Timestamp) -> Self {
+        Self { socket, attachment, told, heard: now, patience: limits::Patience::default() }
+    }
 }
 
 impl<P: Platform> Channel<P> {
@@ -89,9 +100,10 @@ impl<P: Platform> Channel<P> {
             .map(|(socket, attachment)| {
                 let connection = attachment.connection.clone();
                 // What was committed before the object slept was broadcast before it slept.
-                (connection, Session { socket, attachment, told: 0, heard: now })
+                (connection, Session::new(socket, attachment, 0, now))
             })
             .collect();
+        let limits = limits::Limits::new(platform.rates());
         let channel = Rc::new_cyclic(|this| Self {
             id,
             this: this.clone(),
@@ -104,6 +116,7 @@ impl<P: Platform> Channel<P> {
             catching_up: Cell::default(),
             presence: presence::Presence::default(),
             alarm: expiry::Alarm::waking(now),
+            limits,
             gone: Cell::default(),
             ids: Ids::default(),
         });

@@ -118,7 +118,7 @@ impl GoLive {
 
     /// How many requests may be in flight at once; 1 unless told otherwise. Requests take effect in their order
     /// either way, but for one that the server puts off (`RATE_LIMITED`, `STORAGE_UNAVAILABLE`): those in
-    /// flight behind it may then overtake it.
+    /// flight behind it may then overtake it. Once `RATE_LIMITED`, they go one at a time until all are through.
     pub fn in_flight(mut self, requests: NonZeroUsize) -> Self {
         self.in_flight = requests;
         self

@@ -21,6 +21,8 @@ pub(crate) struct Outbox {
     retry: Retry,
     /// The server asked for a pause until then.
     quiet: Option<Instant>,
+    /// The server limits how fast requests may come: one at a time, until all are through.
+    paced: bool,
 }
 
 #[derive(Debug)]
@@ -53,7 +55,14 @@ pub(crate) enum Answered {
 
 impl Outbox {
     pub(crate) fn new(in_flight: NonZeroUsize, retry: Retry) -> Self {
-        Self { entries: VecDeque::new(), requests: 0, in_flight: in_flight.get(), retry, quiet: None }
+        Self {
+            entries: VecDeque::new(),
+            requests: 0,
+            in_flight: in_flight.get(),
+            retry,
+            quiet: None,
+            paced: false,
+        }
     }
 
     pub(crate) fn push(&mut self, request: Request, reply: ReplyTo) {
@@ -72,7 +81,8 @@ impl Outbox {
     pub(crate) fn next_frame(&mut self) -> Option<Envelope> {
         let out = self.entries.iter().filter(|entry| entry.place != Place::Here).count();
         let over_rest = self.entries.iter().any(|entry| entry.place == Place::Rest);
-        if over_rest || out >= self.in_flight || self.is_quiet() {
+        let in_flight = if self.paced { 1 } else { self.in_flight };
+        if over_rest || out >= in_flight || self.is_quiet() {
             return None;
         }
         let entry = self.entries.iter_mut().find(|entry| entry.place == Place::Here)?;
@@ -113,10 +123,18 @@ impl Outbox {
                 reply = Ok(Reply::Done);
             } else if error.is_retryable() {
                 let attempts = entry.attempts.get_or_insert_with(|| retry.start());
-                if let Some(pause) = attempts.next(error.retry_after()) {
+                // Being too fast is no failure: however long the queue, each request waits for its turn.
+                let too_fast = error.code() == Some("RATE_LIMITED") && retry != Retry::NEVER;
+                let pause = if too_fast {
+                    Some(error.retry_after().unwrap_or(retry.first))
+                } else {
+                    attempts.next(error.retry_after())
+                };
+                if let Some(pause) = pause {
                     entry.place = Place::Here;
                     entry.uncertain |= error.is_uncertain();
                     self.quiet = Some(Instant::now() + pause);
+                    self.paced |= too_fast;
                     return;
                 }
             }
@@ -126,6 +144,7 @@ impl Outbox {
             // Who asked may not want to know any more.
             let _ = entry.reply.send(reply);
         }
+        self.paced &= !self.entries.is_empty();
     }
 
     /// The connection is gone, and with it the answers to what was out.

@@ -7,7 +7,7 @@ use edgewise_core::proto::{
 
 use super::*;
 use crate::{
-    BoxError, CloseCode,
+    BoxError, CloseCode, Retry,
     peer::{Peer, Socket},
 };
 
@@ -165,6 +165,75 @@ async fn one_at_a_time_keeps_the_order_whatever_is_put_off() {
     assert_eq!(first.await.unwrap().message.id, "m1");
     assert_eq!(second.await.unwrap().message.id, "m2");
     assert_eq!(third.await.unwrap_err().code(), Some("CONTENT_EMPTY"));
+}
+
+#[tokio::test]
+async fn who_is_too_fast_goes_on_one_by_one_in_order() {
+    let peer = Peer::start().await;
+    let (live, _events) = quick(&peer.client()).in_flight(NonZeroUsize::new(8).unwrap()).await.unwrap();
+    let replies: Vec<_> = (1..=4).map(|number| live.send(format!("number {number}"))).collect();
+    let mut socket = greet(&peer, 0).await;
+    let mut asked = Vec::new();
+    for _ in 0..4 {
+        asked.push(socket.receive().await);
+    }
+    for request in &asked {
+        socket.send(&request.request_id, 0, refusal(429, "RATE_LIMITED", 10)).await;
+    }
+    for (index, request) in asked.iter().enumerate() {
+        assert_eq!(&socket.receive().await, request);
+        // Were another one under way already, it would come before the answer to this question.
+        live.set_presence(Presence::Away);
+        let next = socket.receive().await;
+        assert!(matches!(next.payload, Some(Payload::SetPresenceRequest(_))), "{next:?}");
+        socket.send(&request.request_id, 0, ack(index as u64 + 1)).await;
+    }
+    for (index, reply) in replies.into_iter().enumerate() {
+        assert_eq!(reply.await.unwrap().message.server_sequence, index as u64 + 1);
+    }
+}
+
+#[tokio::test]
+async fn no_text_is_lost_to_a_limit_however_long_it_takes() {
+    let peer = Peer::start().await;
+    let impatient = Retry { patience: Duration::from_millis(1), ..Retry::PATIENT };
+    let (live, _events) = quick(&peer.client().with_retry(impatient)).await.unwrap();
+    let sent = live.send("1");
+    let mut socket = greet(&peer, 0).await;
+    let asked = socket.receive().await;
+    for _ in 0..10 {
+        socket.send(&asked.request_id, 0, refusal(429, "RATE_LIMITED", 2)).await;
+        assert_eq!(socket.receive().await, asked);
+    }
+    socket.send(&asked.request_id, 0, ack(1)).await;
+    assert_eq!(sent.await.unwrap().message.id, "m1");
+    // Who wants to see every refusal does.
+    let (live, _events) = quick(&peer.client().with_retry(Retry::NEVER)).await.unwrap();
+    let sent = live.send("1");
+    let mut socket = greet(&peer, 0).await;
+    let asked = socket.receive().await;
+    socket.send(&asked.request_id, 0, refusal(429, "RATE_LIMITED", 2)).await;
+    assert_eq!(sent.await.unwrap_err().code(), Some("RATE_LIMITED"));
+}
+
+#[tokio::test]
+async fn sent_away_for_flooding_it_comes_back_after_a_pause_with_what_waits() {
+    let peer = Peer::start().await;
+    let (live, mut events) = quick(&peer.client()).await.unwrap();
+    let mut socket = greet(&peer, 0).await;
+    until_caught_up(&mut events).await;
+    let sent = live.send("1");
+    let asked = socket.receive().await;
+    socket.close(4005).await;
+    let Some(Event::Waiting { why: Error::Closed(close), pause }) = events.next().await else {
+        panic!("it does not wait")
+    };
+    assert_eq!(close.code, CloseCode::Flooding);
+    assert!(pause >= Duration::from_millis(50), "{pause:?}");
+    let mut socket = greet(&peer, 0).await;
+    assert_eq!(socket.receive().await, asked);
+    socket.send(&asked.request_id, 0, ack(1)).await;
+    assert_eq!(sent.await.unwrap().message.id, "m1");
 }
 
 #[tokio::test]

@@ -94,6 +94,14 @@ impl Command {
         Ok(Self::Edit { message, content, mentions })
     }
 
+    /// The name under which the same may be asked for again.
+    pub(crate) fn nonce(&self) -> Option<&str> {
+        match self {
+            Self::Send(send) => send.nonce.as_ref().map(Nonce::as_str),
+            _ => None,
+        }
+    }
+
     /// About how many bytes of a commit's parameters this takes.
     pub(crate) fn weight(&self) -> usize {
         let text = match self {

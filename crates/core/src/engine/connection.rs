@@ -80,7 +80,7 @@ impl<P: Platform> Channel<P> {
             catching_up: since.filter(|since| *since < revision),
         };
         socket.attach(&attachment);
-        let session = Session { socket, attachment, told: revision, heard: now };
+        let session = Session::new(socket, attachment, revision, now);
         self.sessions.borrow_mut().insert(connection.clone(), session);
         let hello = Hello {
             connection_id: connection.clone(),
@@ -165,7 +165,22 @@ impl<P: Platform> Channel<P> {
             Err(problem) => Some((problem, reply)),
         };
         if let Some((problem, Reply::Socket { connection, request_id })) = refused {
+            let wait = problem.retry_after_ms.filter(|_| problem.code == Code::RateLimited);
             self.send_to(&connection, &[frames::answer(&request_id, Err(problem))]);
+            if let Some(wait) = wait {
+                self.was_too_fast(&connection, wait);
+            }
+        }
+    }
+
+    /// Someone was too fast, and was told to wait. Who goes on without waiting is sent away.
+    fn was_too_fast(&self, connection: &str, wait: u32) {
+        let now = self.now();
+        let mut sessions = self.sessions.borrow_mut();
+        let floods = sessions.get_mut(connection).is_some_and(|session| !session.patience.bears(wait, now));
+        drop(sessions);
+        if floods {
+            self.close(connection, CloseCode::Flooding, "too many requests that came too fast");
         }
     }
 

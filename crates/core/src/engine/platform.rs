@@ -4,6 +4,7 @@ use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 
+use super::limits::Rates;
 use crate::{
     access::Caller,
     database::Database,
@@ -38,6 +39,14 @@ pub trait Platform: Database + 'static {
     /// # Errors
     /// 401 `TOKEN_INVALID` or `TOKEN_EXPIRED`.
     fn verify(&self, token: &str) -> Result<Caller, Problem>;
+
+    /// How fast a user may write. Asked once, as the channel wakes.
+    fn rates(&self) -> Rates {
+        Rates::OFF
+    }
+
+    /// Keeps this for [`Channel::restore_limits`](super::Channel::restore_limits), which gets what was kept last.
+    fn keep_limits(&self, _kept: String) {}
 
     /// A commit's batch has just been answered: a chance to note what it cost.
     fn committed(&self, _commit: CommitId) {}

@@ -116,7 +116,7 @@ impl<P: Platform> Channel<P> {
     /// Commits a command, together with whatever else waits, and tells what became of it, and in which commit.
     ///
     /// # Errors
-    /// What the contract says of the request; 503 `STORAGE_UNAVAILABLE` where too much waits, or where the database
+    /// What the contract says of the request; 429 `RATE_LIMITED`; 503 `STORAGE_UNAVAILABLE` where too much waits, or where the database
     /// does not answer within the bound: then it is in whole or not at all.
     pub async fn submit(
         self: &Rc<Self>,
@@ -148,6 +148,9 @@ impl<P: Platform> Channel<P> {
         let weight = self.writer.weight.get() + command.weight();
         if weight > MAX_QUEUED_WEIGHT || self.writer.queue.borrow().len() >= MAX_QUEUED {
             return Err((Problem::storage_unavailable(), reply));
+        }
+        if let Err(problem) = self.take_token(&caller.user_id, &command) {
+            return Err((problem, reply));
         }
         self.writer.weight.set(weight);
         let timestamp = self.platform.now();
