@@ -8,7 +8,8 @@ use std::{cell::RefCell, rc::Rc, time::Duration};
 use edgewise_core::{
     access::Caller,
     database::{Database, DatabaseError, Rows, Statement},
-    engine::{self, Attachment, CloseCode, Connect, Platform},
+    engine::{self, Attachment, CloseCode, Connect, Platform, Signature},
+    envelope::Rules,
     ids::{ChannelId, CommitId, Timestamp, UserId},
     problem::{Code, Problem},
     proto::{self, Envelope, PresenceStatus, command::Request as Asked, envelope::Payload},
@@ -20,7 +21,7 @@ use worker::{
 };
 
 use crate::{
-    auth,
+    auth, config,
     d1::{Cost, D1},
     object::{ACTOR_HEADER, COMMIT_HEADER, COST_HEADER, PROTOCOL, PROTOCOL_HEADER},
 };
@@ -130,7 +131,7 @@ impl Channel {
                 state: Rc::clone(&self.state),
                 env: self.env.clone(),
                 database: D1::new(&self.env)?,
-                costs: crate::config::exposes_cost(&self.env).then(|| Rc::clone(&self.costs)),
+                costs: config::exposes_cost(&self.env).then(|| Rc::clone(&self.costs)),
             };
             *engine = Some(Engine::new(id, platform, sockets.collect()));
         }
@@ -208,7 +209,11 @@ async fn run(
         Some(Asked::Envelope(Envelope { payload: Some(Payload::TypingRequest(_)), .. })) => {
             return (engine.types(caller).await.map(|()| proto::Ack::default()), None);
         }
-        Some(Asked::Envelope(Envelope { payload: Some(payload), .. })) => engine::Command::parse(payload),
+        Some(Asked::Envelope(Envelope { payload: Some(payload), .. })) => {
+            let signature =
+                if command.signature_verified { Signature::Verified } else { Signature::Unverified };
+            engine.rules().and_then(|rules| engine::Command::parse(payload, &rules, signature))
+        }
         Some(Asked::AddMember(request)) => UserId::parse(&request.user_id)
             .map(|user| engine::Command::AddMember { user })
             .map_err(Into::into),
@@ -344,6 +349,10 @@ impl Platform for Workerd {
 
     fn verify(&self, token: &str) -> std::result::Result<Caller, Problem> {
         auth::verify(&self.env, token, self.now())
+    }
+
+    fn rules(&self, channel: ChannelId) -> std::result::Result<Rules, Problem> {
+        config::rules(&self.env, channel)
     }
 
     fn committed(&self, commit: CommitId) {

@@ -2,6 +2,11 @@
 //!
 //! Read where they are needed, so that what is missing is an answer of the routes that need it and of no other.
 
+use edgewise_core::{
+    envelope::{Network, Rules},
+    ids::ChannelId,
+    problem::{Code, Problem},
+};
 use worker::Env;
 
 /// The D1 database.
@@ -33,6 +38,18 @@ pub(crate) fn registration(env: &Env) -> String {
 /// Whether only signed messages are taken.
 pub(crate) fn requires_signatures(env: &Env) -> bool {
     is_true(env, "REQUIRE_SIGNATURES")
+}
+
+/// What the messages of a channel are held to.
+///
+/// # Errors
+/// 503 `CONFIG_MISSING` where `GOSSIP_NETWORK` names no network.
+pub(crate) fn rules(env: &Env, channel: ChannelId) -> Result<Rules, Problem> {
+    let network = text(env, "GOSSIP_NETWORK").map(|name| Network::parse(&name)).transpose();
+    let network = network.map_err(|error| {
+        Code::ConfigMissing.with(format!("the server's GOSSIP_NETWORK: {error}")).retry_after(60_000)
+    })?;
+    Ok(Rules { channel, network: network.unwrap_or_default(), required: requires_signatures(env) })
 }
 
 /// The origins whose pages may read answers; None: every one.

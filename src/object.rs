@@ -4,6 +4,7 @@
 
 use edgewise_core::{
     access::Caller,
+    engine::{self, Signature},
     ids::ChannelId,
     problem::{Code, Problem},
     proto::{Ack, Actor, Command, Envelope, command, envelope::Payload},
@@ -64,7 +65,8 @@ pub(crate) async fn command(
     request: command::Request,
     repeat: Repeat,
 ) -> Result<Done, Problem> {
-    let command = Command { actor: Some(actor(caller)), request: Some(request) };
+    let signature_verified = verify(env, channel, &request)?;
+    let command = Command { actor: Some(actor(caller)), request: Some(request), signature_verified };
     let body = command.encode_to_vec();
     let make = || {
         let mut init = RequestInit::new();
@@ -96,6 +98,23 @@ pub(crate) async fn request(
 ) -> Result<Done, Problem> {
     let envelope = Envelope { payload: Some(payload), ..Envelope::default() };
     command(env, channel, caller, command::Request::Envelope(envelope), repeat).await
+}
+
+/// Verifies what is signed before the object is woken, which is one and has all of the channel's work to do: it takes
+/// this Worker's word for it. Whether there was anything to verify.
+fn verify(env: &Env, channel: ChannelId, request: &command::Request) -> Result<bool, Problem> {
+    let command::Request::Envelope(Envelope { payload: Some(payload), .. }) = request else {
+        return Ok(false);
+    };
+    let signed = match payload {
+        Payload::SendMessageRequest(request) => !request.envelope.is_empty(),
+        Payload::EditMessageRequest(request) => !request.envelope.is_empty(),
+        _ => false,
+    };
+    if signed {
+        engine::Command::parse(payload.clone(), &config::rules(env, channel)?, Signature::Unverified)?;
+    }
+    Ok(signed)
 }
 
 /// Asks a channel's object who is connected: its answer is the JSON that the client gets.

@@ -26,7 +26,7 @@ struct SendBody {
     envelope: Option<String>,
 }
 
-/// **201** and the message; **200**, with `Idempotency-Replayed: true`, where its nonce was sent before.
+/// **201** and the message; **200**, with `Idempotency-Replayed: true`, where its nonce or its envelope was sent before.
 pub(crate) async fn send(call: &mut Call) -> Result<Reply, Problem> {
     let caller = call.caller()?;
     let channel = call.channel()?;
@@ -123,7 +123,10 @@ pub(crate) async fn edit(call: &mut Call) -> Result<Reply, Problem> {
     let payload = Payload::EditMessageRequest(request);
     let mut done = object::request(&call.env, channel, &caller, payload, Repeat::Safe).await?;
     let message = message_of(&mut done.ack)?;
-    Ok(done.reply(Reply::chat(200, call.accepts(), &message)))
+    let reply = Reply::chat(200, call.accepts(), &message);
+    // Only a signed edit is known to be the same again.
+    let replayed = done.ack.replayed;
+    Ok(done.reply(if replayed { reply.with("idempotency-replayed", "true".into()) } else { reply }))
 }
 
 /// **204**.

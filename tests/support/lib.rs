@@ -4,6 +4,7 @@
 //! lets [`User`]s speak in it over HTTP, and listens with [`Socket`]s.
 
 pub mod ask;
+mod author;
 pub mod command;
 mod http;
 mod node;
@@ -14,6 +15,7 @@ mod socket;
 mod store;
 mod token;
 
+pub use author::{Author, Note, Signed, new_key};
 pub use http::{Answer, Call};
 pub use raw::exchange;
 pub use room::{Room, User};

@@ -21,5 +21,6 @@ mod read_state;
 mod recovery;
 mod replay;
 mod requests;
+mod signed;
 mod socket;
 mod tokens;

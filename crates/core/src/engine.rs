@@ -46,13 +46,17 @@ use std::{
     rc::{Rc, Weak},
 };
 
-pub use command::Command;
+pub use command::{Command, Signature};
 pub use connection::Connect;
 pub use limits::{InvalidRate, Limited, Quota, Rate, Rates};
 pub use platform::{Attachment, CloseCode, Platform, Socket};
 pub use writer::Costs;
 
-use crate::ids::{ChannelId, MessageId, Revision, Timestamp};
+use crate::{
+    envelope::Rules,
+    ids::{ChannelId, MessageId, Revision, Timestamp},
+    problem::Problem,
+};
 
 /// One channel: its queue, its sockets, and what it remembers of the database.
 pub struct Channel<P: Platform> {
@@ -123,6 +127,14 @@ impl<P: Platform> Channel<P> {
         channel.restore_presence();
         channel.resume_catching_up();
         channel
+    }
+
+    /// What the messages that are sent to it are held to.
+    ///
+    /// # Errors
+    /// 503 `CONFIG_MISSING` where the server's settings don't say.
+    pub fn rules(&self) -> Result<Rules, Problem> {
+        self.platform.rules(self.id)
     }
 
     /// Which channel this is.

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::problem::{Code, Problem};
+
 /// A string that is not the id it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("not a valid {what}")]
@@ -140,6 +142,19 @@ impl Nonce {
             return Err(InvalidId { what: "nonce" });
         }
         Ok(Self(text.to_owned()))
+    }
+
+    /// The nonce of a protobuf message, where it has one: what is empty there is not there.
+    ///
+    /// # Errors
+    /// 422 `NONCE_INVALID` above 64 characters.
+    pub fn given(text: &str) -> Result<Option<Self>, Problem> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        Self::parse(text)
+            .map(Some)
+            .map_err(|_| Code::NonceInvalid.with(format!("a nonce has 1 to {} characters", Self::MAX_LENGTH)))
     }
 
     /// The nonce as text.

@@ -14,6 +14,7 @@ pub mod content;
 pub mod database;
 pub mod emoji;
 pub mod engine;
+pub mod envelope;
 pub mod ids;
 pub mod mentions;
 pub mod message;

@@ -20,8 +20,9 @@ use std::{cell::Cell, rc::Rc};
 
 use edgewise_core::{
     access::Caller,
-    engine::{Attachment, Channel, Command, Connect},
-    ids::UserId,
+    engine::{Attachment, Channel, Command, Connect, Signature},
+    envelope::Rules,
+    ids::{ChannelId, UserId},
     mentions::Mentions,
     problem::Code,
     proto::{
@@ -487,7 +488,8 @@ proptest! {
 
     #[test]
     fn what_is_parsed_is_within_the_limits_and_what_is_within_them_is_parsed(request in request()) {
-        let parsed = Command::parse(request.clone());
+        let rules = Rules::new(ChannelId::parse(MESSAGE).unwrap());
+        let parsed = Command::parse(request.clone(), &rules, Signature::Unverified);
         prop_assert_eq!(parsed.is_ok(), is_within_limits(&request), "{:?}", parsed);
         if let Err(problem) = parsed {
             prop_assert!((400..500).contains(&problem.code.status()), "{}", problem);

@@ -25,8 +25,9 @@ use std::{
 use edgewise_core::{
     access::Caller,
     database::{Database, DatabaseError, Rows, Statement},
-    engine::{Attachment, Channel, Command, Connect, Limited, Platform, Rate, Rates},
-    ids::{Timestamp, UserId},
+    engine::{Attachment, Channel, Command, Connect, Limited, Platform, Rate, Rates, Signature},
+    envelope::Rules,
+    ids::{ChannelId, Timestamp, UserId},
     problem::{Code, Problem},
     proto::{
         Ack, AddReactionRequest, DeleteMessageRequest, EditMessageRequest, Envelope, ErrorResponse,
@@ -79,6 +80,9 @@ impl Platform for Limiting {
     }
     fn keep_limits(&self, kept: String) {
         self.kept.borrow_mut().push(kept);
+    }
+    fn rules(&self, channel: ChannelId) -> Result<Rules, Problem> {
+        self.sim.rules(channel)
     }
     fn log(&self, line: &str) {
         self.sim.log(line);
@@ -190,7 +194,8 @@ impl Room {
     fn calls(&self, user: &str, payload: Payload) -> Result<Ack, Problem> {
         let answer: Rc<RefCell<Option<Result<Ack, Problem>>>> = Rc::default();
         let (channel, told, caller) = (Rc::clone(&self.channel), Rc::clone(&answer), caller(user));
-        let command = Command::parse(payload).unwrap();
+        let rules = self.channel.rules().unwrap();
+        let command = Command::parse(payload, &rules, Signature::Unverified).unwrap();
         self.world.spawn(Some(self.incarnation), async move {
             *told.borrow_mut() = Some(channel.submit(caller, command).await.0);
         });

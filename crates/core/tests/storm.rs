@@ -25,7 +25,8 @@ use std::{
 use edgewise_core::{
     access::Caller,
     database::{Database, DatabaseError, Rows, Statement},
-    engine::{Attachment, Channel, Command, Connect, Platform},
+    engine::{Attachment, Channel, Command, Connect, Platform, Signature},
+    envelope::Rules,
     ids::{ChannelId, Timestamp, UserId},
     problem::{Code, Problem},
     proto::{Ack, Envelope, RefreshTokenRequest, SendMessageRequest, envelope::Payload},
@@ -41,6 +42,8 @@ use world::World;
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
+/// A channel where it does not matter which.
+const ANYWHERE: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 /// When a token ends that does not matter.
 const NEVER: Timestamp = 4_000_000_000_000;
 
@@ -85,6 +88,9 @@ impl Platform for Counted {
         let (user, expires_at) = token.split_once('/').ok_or_else(|| Code::TokenInvalid.with("no token"))?;
         Ok(caller(user, expires_at.parse().map_err(|_| Code::TokenInvalid.with("no time"))?))
     }
+    fn rules(&self, channel: ChannelId) -> Result<Rules, Problem> {
+        self.sim.rules(channel)
+    }
     fn log(&self, line: &str) {
         self.sim.log(line);
     }
@@ -105,7 +111,8 @@ fn send(content: &str) -> Command {
         nonce: content.into(),
         ..SendMessageRequest::default()
     };
-    Command::parse(Payload::SendMessageRequest(request)).unwrap()
+    let rules = Rules::new(ChannelId::parse(ANYWHERE).unwrap());
+    Command::parse(Payload::SendMessageRequest(request), &rules, Signature::Unverified).unwrap()
 }
 
 type Fate = Result<Ack, Problem>;

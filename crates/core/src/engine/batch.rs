@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::command::Command;
+use super::command::{Command, Edit};
 use crate::ids::{MessageId, UserId};
 
 /// What one commit takes at most. A batch of this many bytes is well below the 2 MB that D1 takes in one parameter.
@@ -28,6 +28,8 @@ enum Touch {
 enum Thing {
     Message(MessageId),
     Nonce(UserId, String),
+    /// A signed message, by its digest.
+    Signed(String),
     Read(UserId),
 }
 
@@ -37,18 +39,21 @@ pub(crate) trait Queued {
     fn command(&self) -> &Command;
 }
 
-fn touches(user: &UserId, command: &Command) -> [Option<(Thing, Touch)>; 2] {
+fn touches(user: &UserId, command: &Command) -> [Option<(Thing, Touch)>; 3] {
     match command {
         Command::Send(send) => [
             send.reply_to.map(|id| (Thing::Message(id), Touch::ReplyTo)),
             send.nonce.as_ref().map(|n| (Thing::Nonce(user.clone(), n.as_str().to_owned()), Touch::Alone)),
+            send.seal.as_ref().map(|seal| (Thing::Signed(seal.digest.clone()), Touch::Alone)),
         ],
-        Command::React { message, .. } => [Some((Thing::Message(*message), Touch::React)), None],
-        Command::Edit { message, .. } | Command::Delete { message } | Command::Unreact { message, .. } => {
-            [Some((Thing::Message(*message), Touch::Alone)), None]
+        Command::React { message, .. } => [Some((Thing::Message(*message), Touch::React)), None, None],
+        Command::Edit(Edit { message, .. })
+        | Command::Delete { message }
+        | Command::Unreact { message, .. } => [Some((Thing::Message(*message), Touch::Alone)), None, None],
+        Command::MarkRead { .. } => [Some((Thing::Read(user.clone()), Touch::Alone)), None, None],
+        Command::AddMember { .. } | Command::RemoveMember { .. } | Command::DeleteChannel => {
+            [None, None, None]
         }
-        Command::MarkRead { .. } => [Some((Thing::Read(user.clone()), Touch::Alone)), None],
-        Command::AddMember { .. } | Command::RemoveMember { .. } | Command::DeleteChannel => [None, None],
     }
 }
 
@@ -89,9 +94,14 @@ pub(crate) fn take<T: Queued>(queue: &mut VecDeque<T>) -> Vec<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::{
-        AddReactionRequest, DeleteMessageRequest, RemoveReactionRequest, SendMessageRequest,
-        UpdateLastReadRequest, envelope::Payload,
+    use crate::{
+        engine::Signature,
+        envelope::Rules,
+        ids::ChannelId,
+        proto::{
+            AddReactionRequest, DeleteMessageRequest, RemoveReactionRequest, SendMessageRequest,
+            UpdateLastReadRequest, envelope::Payload,
+        },
     };
 
     struct Waiting(UserId, Command);
@@ -108,7 +118,9 @@ mod tests {
     const B: &str = "01890a5d-ac96-774b-bcce-b302099a8058";
 
     fn of(user: &str, payload: Payload) -> Waiting {
-        Waiting(UserId::parse(user).unwrap(), Command::parse(payload).unwrap())
+        let rules = Rules::new(ChannelId::parse(A).unwrap());
+        let command = Command::parse(payload, &rules, Signature::Unverified).unwrap();
+        Waiting(UserId::parse(user).unwrap(), command)
     }
     fn send(user: &str, nonce: &str, reply_to: Option<&str>) -> Waiting {
         let request = SendMessageRequest {

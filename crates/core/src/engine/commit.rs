@@ -8,10 +8,14 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::{command::Command, commit_sql as sql, state};
+use super::{
+    command::{Command, Edit},
+    commit_sql as sql, state,
+};
 use crate::{
     access::Caller,
     database::{Answers, Database, DatabaseError, Statement, Value, bool_of_int},
+    envelope::Seal,
     ids::{ChannelId, CommitId, MessageId, Revision, Sequence, Timestamp},
     message::MessageRow,
     permissions::Permissions,
@@ -114,6 +118,8 @@ pub(crate) enum Done {
     /// The nonce was used before: this is what it was used for, as it is now.
     Replayed(ChatMessage),
     Edited,
+    /// This signed edit is the message's newest already, or was when it was deleted.
+    EditedBefore,
     Deleted,
     Reacted,
     /// The reaction was there already.
@@ -153,6 +159,7 @@ struct Sent {
     revision: Option<Revision>,
     first: Option<MessageRow>,
     digest: Option<String>,
+    signed_digest: Option<String>,
     #[serde(deserialize_with = "bool_of_int")]
     reply_lives: bool,
 }
@@ -167,6 +174,10 @@ struct Touched {
     deleted: bool,
     revision: Option<Revision>,
     reaction: Option<Revision>,
+    #[serde(deserialize_with = "bool_of_int")]
+    signed: bool,
+    signed_at: Option<Timestamp>,
+    edit_digest: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -199,6 +210,17 @@ fn targets(mentions: &crate::mentions::Mentions) -> Vec<String> {
     users.chain(mentions.roles.iter().map(|id| format!("role:{id}"))).collect()
 }
 
+/// Gives a signed command's proof to the statements. Without one they find nothing under these names.
+fn add_seal(row: &mut serde_json::Value, seal: Option<&Seal>) {
+    if let (Some(row), Some(seal)) = (row.as_object_mut(), seal) {
+        row.insert("author".into(), seal.author.to_string().into());
+        row.insert("seal".into(), seal.digest.clone().into());
+        row.insert("sealed_at".into(), seal.timestamp.into());
+        row.insert("signature".into(), hex::encode(&seal.signature).into());
+        row.insert("envelope".into(), hex::encode(&seal.envelope).into());
+    }
+}
+
 impl Lists {
     fn of(operations: &[Operation]) -> Self {
         let mut lists = Self::default();
@@ -220,17 +242,20 @@ impl Lists {
                 if !targets.is_empty() {
                     self.mentions.push(serde_json::json!({"k": k, "u": u, "id": id, "targets": targets}));
                 }
-                self.sends.push(serde_json::json!({
+                let mut row = serde_json::json!({
                     "k": k, "u": u, "t": t, "id": id, "content": send.content.as_str(), "reply": send.reply_to,
                     "nonce": send.nonce, "digest": send.digest, "users": send.mentions.users, "roles": send.mentions.roles,
-                }));
+                });
+                add_seal(&mut row, send.seal.as_deref());
+                self.sends.push(row);
             }
-            Command::Edit { message, content, mentions } => {
+            Command::Edit(Edit { message, content, mentions, seal }) => {
                 let targets = targets(mentions);
-                let edit = serde_json::json!({
+                let mut edit = serde_json::json!({
                     "k": k, "u": u, "t": t, "id": message, "content": content.as_str(),
                     "users": mentions.users, "roles": mentions.roles, "targets": targets,
                 });
+                add_seal(&mut edit, seal.as_deref());
                 if !targets.is_empty() {
                     self.edit_mentions.push(edit.clone());
                 }
@@ -413,6 +438,15 @@ impl Judge<'_> {
         Err(Code::Forbidden.with("you don't have the permission that this needs"))
     }
 
+    /// That the caller signed with the key that they are known by.
+    fn own_key(&self, operation: &Operation, seal: Option<&Seal>) -> Result<(), Problem> {
+        let own = self.actor(operation)?.pubkey.as_deref();
+        if seal.is_none_or(|seal| own == Some(seal.author.to_string().as_str())) {
+            return Ok(());
+        }
+        Err(Code::Forbidden.with("the envelope is signed with a key that is not yours"))
+    }
+
     fn sent(&self, row: Sent) -> Result<Done, Problem> {
         let operation = self.operation(row.k)?;
         let Command::Send(send) = &operation.command else { return Err(Problem::internal()) };
@@ -432,12 +466,17 @@ impl Judge<'_> {
                 sender_id: operation.caller.user_id.as_str().to_owned(),
                 revision,
                 nonce: send.nonce.as_ref().map(|nonce| nonce.as_str().to_owned()).unwrap_or_default(),
+                signature: send.seal.as_ref().map(|seal| seal.signature.clone()).unwrap_or_default(),
+                envelope: send.seal.as_ref().map(|seal| seal.envelope.clone()).unwrap_or_default(),
                 ..ChatMessage::default()
             }));
         }
         self.need(operation, Permissions::SEND_MESSAGES)?;
+        self.own_key(operation, send.seal.as_deref())?;
         if let Some(first) = row.first {
-            if row.digest.as_deref() == Some(send.digest.as_str()) {
+            let same_seal =
+                send.seal.as_ref().is_some_and(|seal| row.signed_digest.as_ref() == Some(&seal.digest));
+            if same_seal || row.digest.as_deref() == Some(send.digest.as_str()) {
                 return Ok(Done::Replayed(first.seen_by(&operation.caller.user_id)));
             }
             return Err(Code::NonceReused.with("this nonce was used for another message"));
@@ -453,19 +492,33 @@ impl Judge<'_> {
         let took_effect = self.in_effect && row.revision == Some(self.base + row.k as u64 + 1);
         let added = self.in_effect && row.reaction == Some(self.base + row.k as u64 + 1);
         match &operation.command {
-            Command::Edit { .. } if took_effect && !row.deleted => return Ok(Done::Edited),
+            Command::Edit(_) if took_effect && !row.deleted => return Ok(Done::Edited),
             Command::Delete { .. } if took_effect && row.deleted => return Ok(Done::Deleted),
             Command::React { .. } if added => return Ok(Done::Reacted),
             Command::Unreact { .. } if took_effect && row.reaction.is_none() => return Ok(Done::Unreacted),
             _ => {}
         }
         self.actor(operation)?;
+        let seal = if let Command::Edit(edit) = &operation.command { edit.seal.as_deref() } else { None };
+        self.own_key(operation, seal)?;
+        if seal.is_some_and(|seal| row.edit_digest.as_ref() == Some(&seal.digest)) {
+            return Ok(Done::EditedBefore);
+        }
         if !row.found || row.deleted {
             return Err(Code::MessageNotFound.with("there is no such message"));
         }
         let own = row.sender.as_deref() == Some(operation.caller.user_id.as_str());
         match &operation.command {
-            Command::Edit { .. } if !own => Err(Code::Forbidden.with("only its sender can edit a message")),
+            Command::Edit(_) if !own => Err(Code::Forbidden.with("only its sender can edit a message")),
+            // Else receivers could not tell it from a server that takes a signature away.
+            Command::Edit(_) if seal.is_none() && row.signed => {
+                Err(Code::SignatureRequired.with("a signed message can only be edited with a signature"))
+            }
+            Command::Edit(_)
+                if seal.is_some_and(|seal| row.signed_at.is_some_and(|at| seal.timestamp <= at)) =>
+            {
+                Err(Code::EnvelopeStale.with("the message's envelope is not older than this one"))
+            }
             Command::Delete { .. } if !own => {
                 self.need(operation, Permissions::MANAGE_MESSAGES)?;
                 Err(Problem::storage_unavailable())

@@ -74,18 +74,24 @@ pub(crate) const PROVISION: &str = "
 
 /// New messages. Sequences are dense because only what passes is numbered; revisions have holes where something did not.
 pub(crate) const SEND: &str = concat!(
-    "WITH ", ops!("id", "content", "t", "reply", "nonce", "digest", "users", "roles"), ", ", actors!(), "
+    "WITH ", ops!("id", "content", "t", "reply", "nonce", "digest", "users", "roles",
+                  "author", "seal", "sealed_at", "signature", "envelope"), ", ", actors!(), "
     INSERT INTO messages (channel_id, server_sequence, id, revision, sender_id, sender_display_name, sender_pubkey,
-                          content_text, timestamp, reply_to_id, mention_user_ids, mention_role_ids, nonce, request_digest)
+                          content_text, timestamp, reply_to_id, mention_user_ids, mention_role_ids, nonce, request_digest,
+                          signed_digest, signed_at, signature, payload)
     SELECT c.id, c.last_sequence + row_number() OVER (ORDER BY op.k), op.id, c.revision + op.k + 1,
            u.id, u.display_name, coalesce(u.public_key, ''),
-           op.content, op.t, op.reply, op.users, op.roles, op.nonce, op.digest
+           op.content, op.t, op.reply, op.users, op.roles, op.nonce, op.digest,
+           op.seal, op.sealed_at, unhex(op.signature), unhex(op.envelope)
     FROM ", admitted!(), " CROSS JOIN users u ON u.id = op.u
     WHERE actor.bits & 1
+      AND (op.author IS NULL OR op.author = u.public_key)
       AND (op.reply IS NULL
            OR EXISTS (SELECT 1 FROM messages r WHERE r.id = op.reply AND r.channel_id = c.id AND r.deleted = 0))
       AND (op.nonce IS NULL
-           OR NOT EXISTS (SELECT 1 FROM messages n WHERE n.channel_id = c.id AND n.sender_id = op.u AND n.nonce = op.nonce))"
+           OR NOT EXISTS (SELECT 1 FROM messages n WHERE n.channel_id = c.id AND n.sender_id = op.u AND n.nonce = op.nonce))
+      AND (op.seal IS NULL
+           OR NOT EXISTS (SELECT 1 FROM messages s WHERE s.channel_id = c.id AND s.signed_digest = op.seal))"
 );
 
 /// One row a mention of the new messages. `@role:everyone` counts only from those who manage channels.
@@ -103,14 +109,19 @@ pub(crate) const SEND_MENTIONS: &str = concat!(
     WHERE target.value <> 'role:everyone' OR actor.bits & 2"
 );
 
-/// `valid`: the edits that pass.
+/// `valid`: the edits that pass. What is signed is only replaced by what is signed later, with the sender's key.
 macro_rules! valid_edits {
     () => {
         concat!(
-            "WITH ", ops!("id", "content", "t", "users", "roles", "targets"), ", ", actors!(), ",
+            "WITH ", ops!("id", "content", "t", "users", "roles", "targets",
+                          "author", "seal", "sealed_at", "signature", "envelope"), ", ", actors!(), ",
              valid AS MATERIALIZED (
                 SELECT op.*, m.server_sequence AS sequence, c.revision + op.k + 1 AS revision, actor.bits AS bits
-                FROM ", on_message!(), " WHERE m.sender_id = op.u)"
+                FROM ", on_message!(), "
+                WHERE m.sender_id = op.u
+                  AND iif(op.author IS NULL, m.payload IS NULL,
+                          (m.signed_at IS NULL OR m.signed_at < op.sealed_at)
+                          AND op.author = (SELECT public_key FROM users WHERE id = op.u)))"
         )
     };
 }
@@ -157,7 +168,9 @@ pub(crate) const EDIT_MENTIONS: &str = concat!(
 pub(crate) const EDIT: &str = concat!(
     valid_edits!(),
     "UPDATE messages SET content_text = valid.content, edited = 1, edit_timestamp = valid.t,
-            mention_user_ids = valid.users, mention_role_ids = valid.roles, revision = valid.revision
+            mention_user_ids = valid.users, mention_role_ids = valid.roles, revision = valid.revision,
+            sender_pubkey = coalesce(valid.author, sender_pubkey), edit_digest = valid.seal, signed_at = valid.sealed_at,
+            signature = unhex(valid.signature), payload = unhex(valid.envelope)
      FROM valid WHERE messages.channel_id = ?1 AND messages.server_sequence = valid.sequence
        AND messages.server_sequence IN (SELECT sequence FROM valid)"
 );
@@ -173,7 +186,7 @@ pub(crate) const DELETE_FORGETS_REACTIONS: &str = concat!(
 pub(crate) const DELETE: &str = concat!(
     valid_deletions!(),
     "UPDATE messages SET deleted = 1, deleted_by = valid.u, content_text = '', mention_user_ids = '[]',
-            mention_role_ids = '[]', payload = NULL, signature = NULL, revision = valid.revision
+            mention_role_ids = '[]', payload = NULL, signature = NULL, signed_at = NULL, revision = valid.revision
      FROM valid WHERE messages.channel_id = ?1 AND messages.server_sequence = valid.sequence
        AND messages.server_sequence IN (SELECT sequence FROM valid)"
 );
@@ -271,23 +284,25 @@ pub(crate) const ACTORS: &str = concat!(
      FROM actor LEFT JOIN users u ON u.id = actor.id"
 );
 
-/// What became of each send: its own row, or the row that its nonce named before.
+/// What became of each send: its own row, or the row that its signature or its nonce named before.
 pub(crate) const SENT: &str = concat!(
-    "WITH ", ops!("id", "reply", "nonce"), "
+    "WITH ", ops!("id", "reply", "nonce", "seal"), "
      SELECT json_object('k', op.k, 'sequence', own.server_sequence, 'revision', own.revision,
                         'first', json(CASE WHEN m.id IS NOT NULL THEN ", message_sql!(reactions_sql!("op.u", "20")), " END),
-                        'digest', m.request_digest,
+                        'digest', m.request_digest, 'signed_digest', m.signed_digest,
                         'reply_lives', op.reply IS NULL
                             OR EXISTS (SELECT 1 FROM messages r WHERE r.id = op.reply AND r.channel_id = ?1 AND r.deleted = 0)) AS json
      FROM op LEFT JOIN messages own ON own.id = op.id
-             LEFT JOIN messages m ON own.id IS NULL AND op.nonce IS NOT NULL
-                   AND m.channel_id = ?1 AND m.sender_id = op.u AND m.nonce = op.nonce"
+             LEFT JOIN messages m ON own.id IS NULL AND m.id = coalesce(
+                 (SELECT s.id FROM messages s WHERE op.seal IS NOT NULL AND s.channel_id = ?1 AND s.signed_digest = op.seal),
+                 (SELECT n.id FROM messages n WHERE op.nonce IS NOT NULL AND n.channel_id = ?1 AND n.sender_id = op.u AND n.nonce = op.nonce))"
 );
 
 /// What became of each edit, deletion, reaction and removal: the message as it is now.
 pub(crate) const TOUCHED: &str = concat!(
     "WITH ", ops!("id", "emoji"), "
      SELECT json_object('k', op.k, 'found', m.id IS NOT NULL, 'sender', m.sender_id, 'deleted', m.deleted, 'revision', m.revision,
+                        'signed', m.payload IS NOT NULL, 'signed_at', m.signed_at, 'edit_digest', m.edit_digest,
                         'reaction', (SELECT r.revision FROM reactions r WHERE r.channel_id = m.channel_id
                                      AND r.server_sequence = m.server_sequence AND r.emoji = op.emoji AND r.user_id = op.u)) AS json
      FROM op LEFT JOIN messages m ON m.id = op.id AND m.channel_id = ?1"

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use prost::Message as _;
 
 use super::{
-    Attachment, Channel, CloseCode, Command, Platform, Session, Socket, admission::Admission, frames,
-    writer::Reply,
+    Attachment, Channel, CloseCode, Command, Platform, Session, Signature, Socket, admission::Admission,
+    frames, writer::Reply,
 };
 use crate::{
     access::Caller,
@@ -160,7 +160,8 @@ impl<P: Platform> Channel<P> {
 
     fn write(self: &Rc<Self>, connection: &str, caller: Caller, request_id: String, payload: Payload) {
         let reply = Reply::Socket { connection: connection.to_owned(), request_id };
-        let refused = match Command::parse(payload) {
+        let parsed = self.rules().and_then(|rules| Command::parse(payload, &rules, Signature::Unverified));
+        let refused = match parsed {
             Ok(command) => self.enqueue(caller, command, reply).err(),
             Err(problem) => Some((problem, reply)),
         };

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::{
     Channel, CloseCode, Platform, Session, Socket,
-    command::Command,
+    command::{Command, Edit},
     commit::{Commit, Done, Operation, Outcome},
     frames::{self, Encoded, Event},
     state::State,
@@ -230,7 +230,7 @@ impl Told {
 /// The message that a command names.
 fn named(operation: &Operation) -> Option<String> {
     match &operation.command {
-        Command::Edit { message, .. }
+        Command::Edit(Edit { message, .. })
         | Command::Delete { message }
         | Command::React { message, .. }
         | Command::Unreact { message, .. } => Some(message.to_string()),
@@ -279,6 +279,10 @@ impl Teller<'_> {
             Done::Edited => {
                 let message = self.state()?.seen_by(&self.operation.caller.user_id);
                 Ack { message: Some(message), revision, ..Ack::default() }
+            }
+            Done::EditedBefore => {
+                let message = self.state()?.seen_by(&self.operation.caller.user_id);
+                Ack { revision: message.revision, message: Some(message), replayed: true, ..Ack::default() }
             }
             Done::Reacted | Done::ReactedBefore => {
                 let Command::React { emoji, .. } = &self.operation.command else {

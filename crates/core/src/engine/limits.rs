@@ -427,6 +427,7 @@ impl<P: Platform> Channel<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{engine::Signature, envelope::Rules, ids::ChannelId};
 
     const NOW: Timestamp = 1_700_000_000_000;
 
@@ -551,6 +552,11 @@ mod tests {
         assert!(!take(Some("four"), &ben) && !take(Some("four"), &ben));
     }
 
+    fn command(payload: Payload) -> Command {
+        let channel = ChannelId::parse("00000000-0000-7000-8000-000000000000").unwrap();
+        Command::parse(payload, &Rules::new(channel), Signature::Unverified).unwrap()
+    }
+
     #[test]
     fn users_and_kinds_do_not_share_a_bucket() {
         let limits = Limits::new(Rates { send: Some(rate("1/60")), react: Some(rate("1/60")) });
@@ -559,18 +565,18 @@ mod tests {
             let request = crate::proto::DeleteMessageRequest {
                 message_id: "00000000-0000-7000-8000-000000000000".into(),
             };
-            Command::parse(Payload::DeleteMessageRequest(request)).unwrap()
+            command(Payload::DeleteMessageRequest(request))
         };
         let react = |emoji: &str| {
             let request = crate::proto::AddReactionRequest {
                 message_id: "00000000-0000-7000-8000-000000000000".into(),
                 emoji: emoji.into(),
             };
-            Command::parse(Payload::AddReactionRequest(request)).unwrap()
+            command(Payload::AddReactionRequest(request))
         };
         let send = || {
             let request = crate::proto::SendMessageRequest { content: "x".into(), ..Default::default() };
-            Command::parse(Payload::SendMessageRequest(request)).unwrap()
+            command(Payload::SendMessageRequest(request))
         };
         limits.take(&ana, &send(), NOW).unwrap();
         limits.take(&ana, &react("👍"), NOW).unwrap();

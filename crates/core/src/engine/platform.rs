@@ -8,7 +8,8 @@ use super::limits::Rates;
 use crate::{
     access::Caller,
     database::Database,
-    ids::{CommitId, Revision, Timestamp, UserId},
+    envelope::Rules,
+    ids::{ChannelId, CommitId, Revision, Timestamp, UserId},
     problem::Problem,
 };
 
@@ -47,6 +48,12 @@ pub trait Platform: Database + 'static {
 
     /// Keeps this for [`Channel::restore_limits`](super::Channel::restore_limits), which gets what was kept last.
     fn keep_limits(&self, _kept: String) {}
+
+    /// What the messages of a channel are held to.
+    ///
+    /// # Errors
+    /// 503 `CONFIG_MISSING` where the server's settings don't say.
+    fn rules(&self, channel: ChannelId) -> Result<Rules, Problem>;
 
     /// A commit's batch has just been answered: a chance to note what it cost.
     fn committed(&self, _commit: CommitId) {}

@@ -11,7 +11,8 @@ use edgewise_core::{
     access::Caller,
     database::{Database, DatabaseError, Rows, Statement},
     engine::{Attachment, CloseCode, Platform, Socket},
-    ids::Timestamp,
+    envelope::Rules,
+    ids::{ChannelId, Timestamp},
     problem::{Code, Problem},
 };
 
@@ -106,6 +107,10 @@ impl Platform for SimPlatform {
 
     fn verify(&self, _token: &str) -> Result<Caller, Problem> {
         Err(Code::TokenInvalid.with("no tokens here"))
+    }
+
+    fn rules(&self, channel: ChannelId) -> Result<Rules, Problem> {
+        Ok(Rules::new(channel))
     }
 
     fn log(&self, line: &str) {

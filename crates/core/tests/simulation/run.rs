@@ -10,7 +10,8 @@ use std::{
 
 use edgewise_core::{
     access::Caller,
-    engine::{Attachment, Channel, Command, Connect},
+    engine::{Attachment, Channel, Command, Connect, Signature},
+    envelope::Rules,
     ids::{ChannelId, UserId},
     proto::{
         Ack, AddReactionRequest, DeleteMessageRequest, EditMessageRequest, Envelope, RemoveReactionRequest,
@@ -384,7 +385,7 @@ impl Run {
             user: user.clone(),
             payload: payload.clone(),
         };
-        let command = Command::parse(payload).unwrap();
+        let command = self.command(payload);
         let object = self.object();
         let (promises, known, world) =
             (Rc::clone(&self.promises), Rc::clone(&self.known_ids), Rc::clone(&self.world));
@@ -398,6 +399,10 @@ impl Run {
                 Err(problem) => world.note(format!("refused: {problem}")),
             }
         });
+    }
+
+    fn command(&self, payload: Payload) -> Command {
+        Command::parse(payload, &Rules::new(self.channel), Signature::Unverified).unwrap()
     }
 
     fn come_to_rest(&mut self) {
@@ -418,7 +423,7 @@ impl Run {
         let object = self.object();
         let request =
             SendMessageRequest { content: "the end".into(), nonce: "the end".into(), ..Default::default() };
-        let command = Command::parse(Payload::SendMessageRequest(request)).unwrap();
+        let command = self.command(Payload::SendMessageRequest(request));
         let promises = Rc::clone(&self.promises);
         self.world.spawn(Some(self.incarnation), async move {
             if let (Err(problem), _) = object.submit(Self::caller("user0"), command).await {
