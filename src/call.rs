@@ -5,10 +5,12 @@ use std::cell::OnceCell;
 use edgewise_core::{
     access::Caller,
     emoji::Emoji,
-    ids::{ChannelId, InvalidId, MessageId, Timestamp, UserId},
+    ids::{ChannelId, EntryId, InvalidId, MessageId, RoleId, Timestamp, UserId},
     problem::{Code, Problem},
+    write::decision,
 };
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 use worker::{Date, Env, Headers, Request, console_error};
 
 use crate::{
@@ -85,6 +87,16 @@ impl Call {
             "@me" => Ok(caller.user_id.clone()),
             text => UserId::parse(text),
         })
+    }
+
+    /// The role that the path names.
+    pub(crate) fn role(&self) -> Result<RoleId, Problem> {
+        self.param("role_id", RoleId::parse)
+    }
+
+    /// What somebody wants to be decided now, and put on record.
+    pub(crate) fn request<'a>(&self, caller: &'a Caller) -> decision::Request<'a> {
+        decision::Request { caller, now: self.now, entry: EntryId::new(Uuid::now_v7()) }
     }
 
     /// The emoji that the path names, as text.

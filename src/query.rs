@@ -1,7 +1,7 @@
 //! The query of a URL: each parameter at most once, numbers exactly as numbers are written.
 
 use edgewise_core::{
-    ids::UserId,
+    ids::{EntryId, UserId},
     problem::{Code, Problem},
 };
 use worker::url::form_urlencoded;
@@ -49,5 +49,14 @@ impl Query {
     pub(crate) fn user(&self, name: &str) -> Result<Option<UserId>, Problem> {
         let user = self.text(name)?.map(UserId::parse).transpose();
         user.map_err(|_| Code::QueryInvalid.with(format!("{name} is not a user id")))
+    }
+
+    /// A parameter's value as the id of an audit entry, which a list goes on before.
+    ///
+    /// # Errors
+    /// 400 `QUERY_INVALID` where it is there twice, or is no such id.
+    pub(crate) fn entry(&self, name: &str) -> Result<Option<EntryId>, Problem> {
+        let entry = self.text(name)?.map(EntryId::parse).transpose();
+        entry.map_err(|_| Code::QueryInvalid.with(format!("{name} is not the id of an entry")))
     }
 }

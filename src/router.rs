@@ -14,8 +14,8 @@ use crate::{
     object::COST_HEADER,
     reply::Reply,
     routes::{
-        changes, channels, history, last_read, members, messages, operations, presence, reactions, socket,
-        typing,
+        audit, changes, channels, history, last_read, members, messages, operations, presence, reactions,
+        roles, socket, typing,
     },
 };
 
@@ -62,6 +62,11 @@ routes! {
     "/api/channels/{channel_id}/presence": GET presence::get;
     "/api/channels/{channel_id}/typing": POST typing::post;
     "/api/channels/{channel_id}/ws": GET socket::connect;
+
+    "/api/roles": GET roles::list, POST roles::create;
+    "/api/roles/{role_id}": PATCH roles::change, DELETE roles::delete;
+    "/api/users/{user_id}/roles/{role_id}": PUT roles::give, DELETE roles::take;
+    "/api/audit": GET audit::list;
 
     "/health": GET operations::health;
     "/api/info": GET operations::info;

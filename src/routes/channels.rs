@@ -43,7 +43,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, Problem> {
     let (name, topic) = both(ChannelName::parse(&name), Topic::parse(&topic))?;
     let id = ChannelId::new(Uuid::now_v7());
     let channel = NewChannel { id, name, topic, private: private.unwrap_or(false) };
-    let channel = write_create(call.database()?, &caller, &channel, call.now).await?;
+    let channel = write_create(call.database()?, call.request(&caller), &channel).await?;
     Ok(Reply::json(201, &channel))
 }
 
@@ -68,8 +68,8 @@ pub(crate) async fn change(call: &mut Call) -> Result<Reply, Problem> {
     let name = name.as_deref().map(ChannelName::parse).transpose();
     let topic = topic.as_deref().map(Topic::parse).transpose();
     let (name, topic) = both(name, topic)?;
-    let database = call.database()?;
-    let channel = write_change(database, &caller, channel, name.as_ref(), topic.as_ref(), call.now).await?;
+    let request = call.request(&caller);
+    let channel = write_change(call.database()?, request, channel, name.as_ref(), topic.as_ref()).await?;
     Ok(Reply::json(200, &channel))
 }
 

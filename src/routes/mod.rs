@@ -3,6 +3,7 @@
 //! A route says in HTTP's words what is asked and what the answer is: whose id stands where in the path, which
 //! fields a body has, which status goes with which outcome. It never says who may do what.
 
+pub(crate) mod audit;
 pub(crate) mod changes;
 pub(crate) mod channels;
 pub(crate) mod history;
@@ -12,5 +13,6 @@ pub(crate) mod messages;
 pub(crate) mod operations;
 pub(crate) mod presence;
 pub(crate) mod reactions;
+pub(crate) mod roles;
 pub(crate) mod socket;
 pub(crate) mod typing;

@@ -1,6 +1,7 @@
 //! The contract, held against the real Worker in workerd, with D1 and hibernating sockets. One file a resource.
 
 mod access;
+mod audit;
 mod bodies;
 mod changes;
 mod channels;
@@ -21,6 +22,7 @@ mod read_state;
 mod recovery;
 mod replay;
 mod requests;
+mod roles;
 mod signed;
 mod socket;
 mod tokens;

@@ -24,7 +24,7 @@ pub struct Caller {
     pub expires_at: Timestamp,
 }
 
-/// The permission bits of the user that `$user` names, whose token is `$trusted`.
+/// The permission bits of the user that `$user` names, whose token is `$trusted`: ADMINISTRATOR spelled out as all.
 ///
 /// SQLite has no aggregate for `|`, so each bit is the maximum over the user's roles.
 macro_rules! bits_sql {
@@ -32,9 +32,10 @@ macro_rules! bits_sql {
         concat!(
             "iif(", $trusted, " OR EXISTS (SELECT 1 FROM users u WHERE u.id = ", $user,
             " AND (u.is_owner OR u.is_admin)), 255,
-              coalesce((SELECT permissions FROM roles WHERE id = 'everyone'), 0) | coalesce((
+              coalesce((SELECT iif(permissions & 16, 255, permissions) FROM roles WHERE id = 'everyone'), 0) | coalesce((
                 SELECT max(p & 1) | max(p & 2) | max(p & 4) | max(p & 8) | max(p & 16) | max(p & 32) | max(p & 64) | max(p & 128)
-                FROM (SELECT r.permissions AS p FROM user_roles ur JOIN roles r ON r.id = ur.role_id
+                FROM (SELECT iif(r.permissions & 16, 255, r.permissions) AS p
+                      FROM user_roles ur JOIN roles r ON r.id = ur.role_id
                       WHERE ur.user_id = ", $user, ")), 0))"
         )
     };

@@ -65,6 +65,19 @@ impl Statement {
     pub const fn new(sql: &'static str, params: Vec<Value>) -> Self {
         Self { sql, params }
     }
+
+    /// A statement with as many of `params` as it names: D1 takes neither fewer nor more.
+    ///
+    /// So that several statements of a batch can share one numbering.
+    #[must_use]
+    pub fn sharing(sql: &'static str, params: &[Value]) -> Self {
+        let named = sql.split('?').skip(1).filter_map(|rest| {
+            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            rest.get(..digits)?.parse::<usize>().ok()
+        });
+        let count = named.max().unwrap_or_default();
+        Self::new(sql, params.iter().take(count).cloned().collect())
+    }
 }
 
 /// Why a batch failed. Whatever it was, the batch took effect whole or not at all.

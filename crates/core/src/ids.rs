@@ -72,6 +72,11 @@ uuid_id!(
     "message id"
 );
 uuid_id!(
+    /// One entry of the audit log. A UUIDv7, so that entries are listed by time.
+    EntryId,
+    "audit entry id"
+);
+uuid_id!(
     /// One try to change a channel: what the channel's row remembers of its last commit.
     CommitId,
     "commit id"
@@ -121,6 +126,33 @@ impl fmt::Display for UserId {
 impl fmt::Debug for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// A role: `everyone`, or the UUID it was given when it was made. Roles' ids keep to the alphabet of users' ids.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct RoleId(String);
+
+impl RoleId {
+    /// Parses a role id.
+    ///
+    /// # Errors
+    /// Text that would be no [`UserId`] either.
+    pub fn parse(text: &str) -> Result<Self, InvalidId> {
+        UserId::parse(text).map(|UserId(text)| Self(text)).map_err(|_| InvalidId { what: "role id" })
+    }
+
+    /// The id of a role to be made.
+    #[must_use]
+    pub fn new(uuid: Uuid) -> Self {
+        Self(uuid.as_hyphenated().to_string())
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -10,6 +10,7 @@
 )]
 
 pub mod access;
+pub mod audit;
 pub mod content;
 pub mod database;
 pub mod emoji;

@@ -1,4 +1,4 @@
-//! What people call channels and themselves: trimmed, and within limits.
+//! What people call channels, roles and themselves: trimmed, and within limits.
 
 use serde::Serialize;
 use thiserror::Error;
@@ -88,6 +88,12 @@ name!(
     Topic,
     1_024,
     trimmed
+);
+name!(
+    /// A role's name: 1 to 100 characters in one line, no control characters.
+    RoleName,
+    100,
+    one_line
 );
 name!(
     /// What a user is shown as: 1 to 64 characters in one line, no control characters.

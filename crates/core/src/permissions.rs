@@ -35,6 +35,12 @@ impl Permissions {
         if bits & Self::ADMINISTRATOR.0 == 0 { Self(bits & Self::ALL.0) } else { Self::ALL }
     }
 
+    /// The set of exactly these bits, as a role has them. None where one has no meaning.
+    #[must_use]
+    pub const fn exactly(bits: u32) -> Option<Self> {
+        if bits & !Self::ALL.0 == 0 { Some(Self(bits)) } else { None }
+    }
+
     /// The bits.
     #[must_use]
     pub const fn bits(self) -> u32 {
@@ -58,5 +64,12 @@ mod tests {
         assert!(Permissions::from_bits(16).contains(Permissions::MANAGE_ROLES));
         assert!(!Permissions::from_bits(65).contains(Permissions::MANAGE_MESSAGES));
         assert_eq!(Permissions::from_bits(1 << 20), Permissions::NONE);
+    }
+
+    #[test]
+    fn a_role_has_exactly_the_bits_that_it_was_given() {
+        assert_eq!(Permissions::exactly(16).map(Permissions::bits), Some(16));
+        assert_eq!(Permissions::exactly(256), None);
+        assert_eq!(Permissions::exactly(u32::MAX), None);
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     problem::{Code, Problem},
 };
 
+pub mod audit;
 pub mod changes;
 pub mod channels;
 pub mod history;
@@ -20,6 +21,7 @@ pub mod members;
 pub mod message;
 pub mod reactions;
 pub mod read_state;
+pub mod roles;
 
 /// Greater than any sequence and any revision, and still carried exactly by D1, as is its successor: what stands for
 /// a client's greater numbers.

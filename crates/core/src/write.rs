@@ -2,3 +2,5 @@
 //! its sockets are told. Everything else goes through the [`engine`](crate::engine).
 
 pub mod channels;
+pub mod decision;
+pub mod roles;

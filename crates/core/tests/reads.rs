@@ -4,12 +4,15 @@ mod support;
 
 use edgewise_core::{
     access::Caller,
-    ids::{ChannelId, MessageId, UserId},
+    ids::{ChannelId, EntryId, MessageId, UserId},
     names::{ChannelName, Topic},
     problem::{Code, Problem},
     proto::{ChatMessage, FetchHistoryRequest, FetchHistoryResponse, ReactionSummary},
     read::{self, history::PageRequest},
-    write::channels::{NewChannel, change, create},
+    write::{
+        channels::{NewChannel, change, create},
+        decision::Request,
+    },
 };
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
@@ -126,6 +129,12 @@ impl Place {
 
 fn message_id(sequence: u64) -> String {
     format!("01890a5d-ac96-774b-bcce-{sequence:012x}")
+}
+
+fn request(caller: &Caller) -> Request<'_> {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+    let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    Request { caller, now: NOW, entry: EntryId::new(uuid::Uuid::from_u128(number.into())) }
 }
 
 fn caller(id: &str) -> Caller {
@@ -499,7 +508,7 @@ fn channel(world: &World, by: &Caller, name: &str, private: bool) -> ChannelId {
     let id =
         ChannelId::new(uuid::Uuid::from_u128(name.bytes().fold(1, |id, byte| id << 8 | u128::from(byte))));
     let (name, topic) = (ChannelName::parse(name).unwrap(), Topic::parse("").unwrap());
-    now(create(&world.database, by, &NewChannel { id, name, topic, private }, NOW)).unwrap();
+    now(create(&world.database, request(by), &NewChannel { id, name, topic, private })).unwrap();
     id
 }
 
@@ -595,7 +604,7 @@ fn reads(world: &World, reader: &Caller, channel: ChannelId) -> Vec<Result<(), P
         now(read::read_state::get(database, reader, channel, NOW)).map(drop),
         now(read::channels::one(database, reader, channel, NOW)).map(drop),
         now(read::members::list(database, reader, channel, None, 50, NOW)).map(drop),
-        now(change(database, reader, channel, None, None, NOW)).map(drop),
+        now(change(database, request(reader), channel, None, None)).map(drop),
     ]
 }
 
@@ -636,7 +645,7 @@ fn channels_are_made_and_changed_by_who_may() {
             topic: Topic::parse("of this and that").unwrap(),
             private: false,
         };
-        now(create(&world.database, by, &new, NOW))
+        now(create(&world.database, request(by), &new))
     };
     let count = || world.database.number("SELECT count(*) FROM channels");
     assert_eq!(code(make(&caller("dora"), "a")), Code::Forbidden);
@@ -653,15 +662,15 @@ fn channels_are_made_and_changed_by_who_may() {
     let id = ChannelId::parse(&made.id).unwrap();
     let (name, topic) = (ChannelName::parse("new name").unwrap(), Topic::parse("new topic").unwrap());
     assert_eq!(
-        code(now(change(&world.database, &caller("ben"), id, Some(&name), None, NOW))),
+        code(now(change(&world.database, request(&caller("ben")), id, Some(&name), None))),
         Code::Forbidden
     );
     world.database.execute(
         "INSERT INTO roles (id, name, permissions) VALUES ('a', 'a', 2); INSERT INTO user_roles VALUES ('ben', 'a')",
     );
-    let changed = now(change(&world.database, &caller("ben"), id, Some(&name), None, NOW)).unwrap();
+    let changed = now(change(&world.database, request(&caller("ben")), id, Some(&name), None)).unwrap();
     assert_eq!((changed.name.as_str(), changed.topic.as_str()), ("new name", "of this and that"));
-    let changed = now(change(&world.database, &caller("ben"), id, None, Some(&topic), NOW)).unwrap();
+    let changed = now(change(&world.database, request(&caller("ben")), id, None, Some(&topic))).unwrap();
     assert_eq!((changed.name.as_str(), changed.topic.as_str()), ("new name", "new topic"));
     make(&caller("ben"), "abc").unwrap();
     // A name is written where it changed, and left where the token has none.

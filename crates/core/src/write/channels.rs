@@ -3,10 +3,14 @@
 //! Whether the caller may is a condition of each statement, so that a role taken away stops the very next write; the
 //! same facts, read in the same transaction, then say what was wrong.
 
+use serde_json::json;
+
+use super::decision::Request;
 use crate::{
-    access::{Access, Caller, banned_sql, bits_sql},
-    database::{Answers, Database, Statement},
-    ids::{ChannelId, Timestamp},
+    access::{Access, banned_sql, bits_sql},
+    audit::recorded,
+    database::{Answers, Database, Statement, Value},
+    ids::ChannelId,
     names::{ChannelName, Topic},
     permissions::Permissions,
     problem::{Code, Problem},
@@ -25,6 +29,10 @@ const PROVISION: &str = concat!(
     "INSERT INTO users (id, display_name, created_at)
      SELECT ?1, coalesce(?4, (SELECT display_name FROM users WHERE id = ?1), ?1), ?3 WHERE ", manages!(), "
      ON CONFLICT (id) DO UPDATE SET display_name = excluded.display_name WHERE users.display_name <> excluded.display_name"
+);
+
+const RECORD_CREATION: &str = recorded!(
+    id: "?8", actor: "?1", at: "?3", action: "channel_created", target: "?4", details: "?9", if: manages!()
 );
 
 const CREATE: &str = concat!(
@@ -56,44 +64,65 @@ pub struct NewChannel {
 /// 403 `FORBIDDEN` without `MANAGE_CHANNELS`, 403 `BANNED`, 503 `STORAGE_UNAVAILABLE`.
 pub async fn create(
     database: &impl Database,
-    caller: &Caller,
+    Request { caller, now, entry }: Request<'_>,
     channel: &NewChannel,
-    now: Timestamp,
 ) -> Result<Channel, Problem> {
     let (user, id) = (caller.user_id.as_str(), channel.id.to_string());
-    let asking = || vec![user.into(), caller.trusted.into(), now.into()];
-    let mut provision = Statement::new(PROVISION, asking());
+    let given = json!({"name": channel.name, "topic": channel.topic, "private": channel.private});
+    let asking: [Value; 3] = [user.into(), caller.trusted.into(), now.into()];
+    let mut provision = Statement::new(PROVISION, asking.to_vec());
     provision.params.push(caller.display_name.clone().into());
-    let mut create = Statement::new(CREATE, asking());
-    create.params.extend([
+    let mut params = asking.to_vec();
+    params.extend([
         id.clone().into(),
         channel.name.as_str().into(),
         channel.topic.as_str().into(),
         channel.private.into(),
+        entry.to_string().into(),
+        given.to_string().into(),
     ]);
     let enter = Statement::new(ENTER, vec![user.into(), id.into(), now.into()]);
-    let statements =
-        vec![Standing::statement(caller, now), provision, create, enter, one_statement(caller, channel.id)];
+    let statements = vec![
+        Standing::statement(caller, now),
+        Statement::sharing(RECORD_CREATION, &params),
+        provision,
+        Statement::sharing(CREATE, &params),
+        enter,
+        one_statement(caller, channel.id),
+    ];
     let mut answers = Answers::of(database, statements).await?;
     if !Standing::granted(&mut answers)?.permissions.contains(Permissions::MANAGE_CHANNELS) {
         return Err(Code::Forbidden.with("you don't have the permission that this needs"));
     }
-    // Those of the three that write.
-    for _ in 0..3 {
+    // Those of the four that write.
+    for _ in 0..4 {
         answers.next_rows()?;
     }
     answers.next_rows()?.first()?.ok_or_else(Problem::internal)
 }
 
+/// That the caller may change channel `?4`.
+macro_rules! changes {
+    () => {
+        concat!(
+            manages!(),
+            " AND EXISTS (SELECT 1 FROM channels c WHERE c.id = ?4 AND c.deleted_at IS NULL
+                AND (c.private = 0 OR (",
+            bits_sql!("?1", "?2"),
+            ") & 16
+                     OR EXISTS (SELECT 1 FROM members m WHERE m.channel_id = c.id AND m.user_id = ?1)))"
+        )
+    };
+}
+
+const RECORD_CHANGE: &str = recorded!(
+    id: "?7", actor: "?1", at: "?3", action: "channel_changed", target: "?4", details: "?8",
+    if: changes!(), " AND EXISTS (SELECT 1 FROM channels WHERE id = ?4 AND (name, topic) <> (coalesce(?5, name), coalesce(?6, topic)))"
+);
+
 const CHANGE: &str = concat!(
-    "UPDATE channels SET name = coalesce(?5, name), topic = coalesce(?6, topic)
-     WHERE id = ?4 AND deleted_at IS NULL AND ",
-    manages!(),
-    "
-       AND (private = 0 OR (",
-    bits_sql!("?1", "?2"),
-    ") & 16
-            OR EXISTS (SELECT 1 FROM members m WHERE m.channel_id = ?4 AND m.user_id = ?1))"
+    "UPDATE channels SET name = coalesce(?5, name), topic = coalesce(?6, topic) WHERE id = ?4 AND ",
+    changes!()
 );
 
 /// Changes a channel's name, its topic, or both; what is None stays.
@@ -102,26 +131,34 @@ const CHANGE: &str = concat!(
 /// 403 `BANNED`, 404 `CHANNEL_NOT_FOUND`, 403 `FORBIDDEN` without `MANAGE_CHANNELS`, 503 `STORAGE_UNAVAILABLE`.
 pub async fn change(
     database: &impl Database,
-    caller: &Caller,
+    Request { caller, now, entry }: Request<'_>,
     channel: ChannelId,
     name: Option<&ChannelName>,
     topic: Option<&Topic>,
-    now: Timestamp,
 ) -> Result<Channel, Problem> {
-    let change = Statement::new(
-        CHANGE,
-        vec![
-            caller.user_id.as_str().into(),
-            caller.trusted.into(),
-            now.into(),
-            channel.to_string().into(),
-            name.map(ChannelName::as_str).into(),
-            topic.map(Topic::as_str).into(),
-        ],
-    );
-    let statements = vec![Access::statement(channel, caller, now), change, one_statement(caller, channel)];
+    let mut given = serde_json::Map::new();
+    given.extend(name.map(|name| ("name".to_owned(), json!(name))));
+    given.extend(topic.map(|topic| ("topic".to_owned(), json!(topic))));
+    let params: [Value; 8] = [
+        caller.user_id.as_str().into(),
+        caller.trusted.into(),
+        now.into(),
+        channel.to_string().into(),
+        name.map(ChannelName::as_str).into(),
+        topic.map(Topic::as_str).into(),
+        entry.to_string().into(),
+        serde_json::Value::from(given).to_string().into(),
+    ];
+    let statements = vec![
+        Access::statement(channel, caller, now),
+        Statement::sharing(RECORD_CHANGE, &params),
+        Statement::sharing(CHANGE, &params),
+        one_statement(caller, channel),
+    ];
     let mut answers = Answers::of(database, statements).await?;
     Access::granted(&answers.next_rows()?)?.with(Permissions::MANAGE_CHANNELS)?;
-    answers.next_rows()?;
+    for _ in 0..2 {
+        answers.next_rows()?;
+    }
     answers.next_rows()?.first()?.ok_or_else(Problem::internal)
 }
