@@ -12,6 +12,7 @@ mod hibernation;
 mod history;
 mod http;
 mod live;
+mod matrix;
 mod members;
 mod mentions;
 mod messages;
