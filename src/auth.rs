@@ -39,7 +39,22 @@ pub(crate) fn missing() -> Problem {
 /// # Errors
 /// 401 `TOKEN_INVALID`, 401 `TOKEN_EXPIRED`; 503 `CONFIG_MISSING` where there is no secret to verify it with.
 pub(crate) fn verify(env: &Env, token: &str, now: Timestamp) -> Result<Caller, Problem> {
-    verifier(env)?.verify(token, now).map(caller).map_err(|error| match error {
+    identify(env, token, now).map(caller)
+}
+
+/// The same, and whether the token's bearer may bring what others signed: its `scope`, a list of words, has `gossip`.
+///
+/// # Errors
+/// Those of [`verify`].
+pub(crate) fn verify_courier(env: &Env, token: &str, now: Timestamp) -> Result<(Caller, bool), Problem> {
+    let identity = identify(env, token, now)?;
+    let scope = identity.scope.as_deref().unwrap_or_default();
+    let relays = scope.split(' ').any(|word| word == "gossip");
+    Ok((caller(identity), relays))
+}
+
+fn identify(env: &Env, token: &str, now: Timestamp) -> Result<Identity, Problem> {
+    verifier(env)?.verify(token, now).map_err(|error| match error {
         TokenError::Invalid => Code::TokenInvalid.with("the token does not verify"),
         TokenError::Expired => Code::TokenExpired.with("the token has expired"),
     })

@@ -68,6 +68,15 @@ impl Call {
         auth::verify(&self.env, &auth::bearer(self.headers())?, self.now)
     }
 
+    /// Who asks, and whether they may bring what others signed.
+    ///
+    /// # Errors
+    /// Those of [`Self::caller`].
+    pub(crate) fn courier(&self) -> Result<(Caller, bool), Problem> {
+        auth::check_config(&self.env)?;
+        auth::verify_courier(&self.env, &auth::bearer(self.headers())?, self.now)
+    }
+
     /// The channel that the path names.
     ///
     /// # Errors

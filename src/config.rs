@@ -40,16 +40,23 @@ pub(crate) fn requires_signatures(env: &Env) -> bool {
     is_true(env, "REQUIRE_SIGNATURES")
 }
 
+/// The network that the server's channels belong to.
+///
+/// # Errors
+/// 503 `CONFIG_MISSING` where `GOSSIP_NETWORK` names none.
+pub(crate) fn network(env: &Env) -> Result<Network, Problem> {
+    let network = text(env, "GOSSIP_NETWORK").map(|name| Network::parse(&name)).transpose();
+    network.map(Option::unwrap_or_default).map_err(|error| {
+        Code::ConfigMissing.with(format!("the server's GOSSIP_NETWORK: {error}")).retry_after(60_000)
+    })
+}
+
 /// What the messages of a channel are held to.
 ///
 /// # Errors
-/// 503 `CONFIG_MISSING` where `GOSSIP_NETWORK` names no network.
+/// Those of [`network`].
 pub(crate) fn rules(env: &Env, channel: ChannelId) -> Result<Rules, Problem> {
-    let network = text(env, "GOSSIP_NETWORK").map(|name| Network::parse(&name)).transpose();
-    let network = network.map_err(|error| {
-        Code::ConfigMissing.with(format!("the server's GOSSIP_NETWORK: {error}")).retry_after(60_000)
-    })?;
-    Ok(Rules { channel, network: network.unwrap_or_default(), required: requires_signatures(env) })
+    Ok(Rules { channel, network: network(env)?, required: requires_signatures(env) })
 }
 
 /// The origins whose pages may read answers; None: every one.

@@ -14,8 +14,8 @@ use crate::{
     object::COST_HEADER,
     reply::Reply,
     routes::{
-        audit, changes, channels, history, last_read, members, messages, operations, presence, reactions,
-        roles, socket, typing,
+        audit, changes, channels, gossip, history, last_read, members, messages, operations, presence,
+        reactions, roles, socket, typing,
     },
 };
 
@@ -67,6 +67,7 @@ routes! {
     "/api/roles/{role_id}": PATCH roles::change, DELETE roles::delete;
     "/api/users/{user_id}/roles/{role_id}": PUT roles::give, DELETE roles::take;
     "/api/audit": GET audit::list;
+    "/api/gossip": POST gossip::post;
 
     "/health": GET operations::health;
     "/api/info": GET operations::info;

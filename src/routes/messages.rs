@@ -139,6 +139,6 @@ pub(crate) async fn delete(call: &mut Call) -> Result<Reply, Problem> {
     Ok(done.reply(Reply::empty(204)))
 }
 
-fn message_of(ack: &mut Ack) -> Result<ChatMessage, Problem> {
+pub(crate) fn message_of(ack: &mut Ack) -> Result<ChatMessage, Problem> {
     ack.message.take().ok_or_else(Problem::internal)
 }

@@ -6,6 +6,7 @@
 pub(crate) mod audit;
 pub(crate) mod changes;
 pub(crate) mod channels;
+pub(crate) mod gossip;
 pub(crate) mod history;
 pub(crate) mod last_read;
 pub(crate) mod members;

@@ -4,6 +4,7 @@ use edgewise_core::{
     content::Content,
     database::{Database as _, DatabaseError, Statement},
     emoji::Emoji,
+    envelope,
     ids::Nonce,
     mentions::Mentions,
     names::{ChannelName, DisplayName, Topic},
@@ -26,6 +27,7 @@ pub(crate) async fn health(call: &mut Call) -> Result<Reply, Problem> {
         storage_ms: u64,
     }
     auth::check_config(&call.env)?;
+    config::network(&call.env)?;
     let database = call.database()?;
     // A row of a table of ours: a database without the migrations is none.
     let question =
@@ -52,6 +54,7 @@ struct Limits {
     mentioned_users: usize,
     mentioned_roles: usize,
     nonce_characters: usize,
+    envelope_bytes: usize,
     history_page: u64,
     changes_page: u64,
     body_bytes: usize,
@@ -68,6 +71,7 @@ const LIMITS: Limits = Limits {
     mentioned_users: Mentions::MAX_USERS,
     mentioned_roles: Mentions::MAX_ROLES,
     nonce_characters: Nonce::MAX_LENGTH,
+    envelope_bytes: envelope::MAX_BYTES,
     history_page: read::history::MAX,
     changes_page: read::changes::MAX,
     body_bytes: body::MAX_BYTES,

@@ -49,7 +49,7 @@ pub fn new_key() -> SigningKey {
 impl Room<'_> {
     /// A new user with a new key.
     pub async fn author(&self) -> Author {
-        let author = Author { user: self.known_user().await, key: new_key() };
+        let author = Author::new(self.known_user().await, new_key());
         let sql = "UPDATE users SET public_key = ? WHERE id = ?";
         self.sql(sql, json!([author.public_key(), author.id])).await;
         author
@@ -57,6 +57,12 @@ impl Room<'_> {
 }
 
 impl Author {
+    /// A user who signs with this key, whether or not the server knows it as theirs.
+    #[must_use]
+    pub fn new(user: User, key: SigningKey) -> Self {
+        Self { user, key }
+    }
+
     /// The key, as users are known by it.
     pub fn public_key(&self) -> String {
         hex::encode(self.key.verifying_key().as_bytes())
@@ -66,6 +72,18 @@ impl Author {
     #[must_use]
     pub fn with_another_key(&self) -> Self {
         Self { user: self.user.clone(), key: new_key() }
+    }
+
+    /// The same user in another channel.
+    #[must_use]
+    pub fn in_room(&self, room: &Room<'_>) -> Self {
+        Self { user: self.user.clone().in_channel(&room.id), key: self.key.clone() }
+    }
+
+    /// The user alone.
+    #[must_use]
+    pub fn user(self) -> User {
+        self.user
     }
 
     /// A message to the channel that the author is in.

@@ -44,6 +44,26 @@ async fn a_send_writes_5_rows_and_one_a_mention() {
 }
 
 #[tokio::test]
+async fn a_signature_costs_one_row_more_and_no_round_trip() {
+    let room = Server::shared().room().await;
+    let author = room.author().await;
+    author.send("so that she is known").await;
+    let signed = author.note("signed").payload(|payload| payload.nonce = "n".into()).sign();
+    let cost = Cost::of(&author.try_post(&signed).await.expect(201));
+    println!("a signed send: {cost:?}");
+    assert_eq!(cost.batches, 1);
+    // Five, and the index by which it is known again.
+    assert!(cost.written <= 6 && cost.read <= 35, "{cost:?}");
+    let again = author.try_post(&signed).await.expect(200);
+    assert!(Cost::of(&again).written <= 1);
+    let sent: edgewise_client::Message = again.json();
+    let edit = author.correction(&sent.id, "edited").sign();
+    let cost = Cost::of(&author.try_put(&sent.id, &edit).await.expect(200));
+    println!("a signed edit: {cost:?}");
+    assert!(cost.batches == 1 && cost.written <= 4 && cost.read <= 65, "{cost:?}");
+}
+
+#[tokio::test]
 async fn a_send_costs_the_same_in_a_long_channel() {
     let room = Server::shared().room().await;
     let ana = room.user("ana");

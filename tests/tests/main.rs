@@ -8,6 +8,7 @@ mod channels;
 mod chaos;
 mod cli;
 mod cost;
+mod gossip;
 mod hibernation;
 mod history;
 mod http;

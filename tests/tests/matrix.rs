@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use ed25519_dalek::SigningKey;
 use edgewise_core::proto::{Envelope, PresenceStatus, envelope::Payload};
-use edgewise_tests::{Server, Socket, User, ask, payloads, routes};
+use edgewise_tests::{Author, Server, Signed, Socket, User, ask, new_key, payloads, routes};
 use futures_util::{StreamExt as _, stream};
 use prost::Message as _;
 use reqwest::Method;
@@ -114,6 +115,8 @@ struct Row {
     path: String,
     rule: Rule,
     body: Option<Value>,
+    /// The body is what the member signed.
+    signed: bool,
     answer: (u16, &'static str),
 }
 
@@ -122,7 +125,7 @@ fn row(request: &'static str, rule: Rule, status: u16) -> Row {
     let (method, path) = request.split_once(' ').expect("a method and a path");
     let route = path.split('?').next().unwrap_or_default();
     let method = method.parse().expect("a method");
-    Row { method, route, path: path.to_owned(), rule, body: None, answer: (status, "") }
+    Row { method, route, path: path.to_owned(), rule, body: None, signed: false, answer: (status, "") }
 }
 
 impl Row {
@@ -133,6 +136,11 @@ impl Row {
 
     fn body(mut self, body: Value) -> Self {
         self.body = Some(body);
+        self
+    }
+
+    fn signed(mut self) -> Self {
+        self.signed = true;
         self
     }
 
@@ -175,6 +183,8 @@ fn table() -> Vec<Row> {
         row("POST /api/channels/{channel_id}/typing", Channel(0), 204),
         // What a socket may is below; this is what is none.
         row("GET /api/channels/{channel_id}/ws", Anyone, 426).code("UPGRADE_REQUIRED"),
+        // Nobody else's, with a token like theirs: whoever it is.
+        row("POST /api/gossip", Sender(0), 201).signed(),
         row("GET /health", Anyone, 200),
         row("GET /api/info", Anyone, 200),
     ]
@@ -184,15 +194,21 @@ fn table() -> Vec<Row> {
 struct Cast {
     server: &'static Server,
     run: String,
+    /// The member's.
+    key: SigningKey,
 }
 
 impl Cast {
     async fn gather() -> Self {
-        let cast = Self { server: Server::shared(), run: Uuid::new_v4().simple().to_string() };
+        let (run, key) = (Uuid::new_v4().simple().to_string(), new_key());
+        let cast = Self { server: Server::shared(), run, key };
         for who in EVERYONE {
             cast.know(&cast.id(who)).await;
         }
         cast.know(&cast.bystander()).await;
+        let key = hex::encode(cast.key.verifying_key().as_bytes());
+        let sql = "UPDATE users SET public_key = ? WHERE id = ?";
+        cast.server.sql(sql, json!([key, cast.id(Member)])).await;
         let role = format!("moderators {}", cast.run);
         let sql = "INSERT INTO roles (id, name, permissions) VALUES (?1, ?1, ?2)";
         cast.server.sql(sql, json!([role, KICK_MEMBERS | BAN_MEMBERS | MANAGE_MESSAGES])).await;
@@ -264,6 +280,10 @@ impl Scene<'_> {
         self.message = sent.id;
     }
 
+    fn signed(&self) -> Signed {
+        Author::new(self.user(Member), self.cast.key.clone()).note("of the member's").sign()
+    }
+
     fn fill(&self, text: &str) -> String {
         text.replace("{channel_id}", &self.channel)
             .replace("{message_id}", &self.message)
@@ -278,6 +298,7 @@ impl Scene<'_> {
         }
         let call = self.user(who).call(row.method.clone(), &self.fill(&row.path));
         let call = if row.body.is_some() { call.body("application/json", self.fill(&text)) } else { call };
+        let call = if row.signed { call.body("application/x-protobuf", self.signed().0) } else { call };
         let answer = call.send().await;
         let (status, code) = row.rule.refuses(who, private).unwrap_or(row.answer);
         let told = format!(

@@ -14,6 +14,7 @@ use crate::{
 };
 
 pub mod audit;
+pub mod author;
 pub mod changes;
 pub mod channels;
 pub mod history;
