@@ -83,13 +83,12 @@ thread_local! {
 }
 
 fn verifier(env: &Env) -> Result<Rc<Verifier>, Problem> {
-    let missing = |what: &'static str| Code::ConfigMissing.with(what).retry_after(60_000);
-    let secret = config::jwt_secret(env).ok_or_else(|| missing("the server has no JWT_SECRET"))?;
+    let secret = config::jwt_secret(env).ok_or_else(|| config::missing("the server has no JWT_SECRET"))?;
     VERIFIER.with_borrow_mut(|cached| match cached {
         Some((known, verifier)) if *known == secret => Ok(Rc::clone(verifier)),
         _ => {
             let verifier = Verifier::new(secret.as_bytes())
-                .map_err(|_| missing("the server's JWT_SECRET has fewer than 32 bytes"))?;
+                .map_err(|_| config::missing("the server's JWT_SECRET has fewer than 32 bytes"))?;
             let verifier = Rc::new(verifier);
             *cached = Some((secret, Rc::clone(&verifier)));
             Ok(verifier)

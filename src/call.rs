@@ -32,6 +32,7 @@ pub(crate) struct Call {
     /// What the path names, once its route is known.
     pub(crate) params: Params,
     request: Request,
+    told: Vec<(&'static str, String)>,
     database: OnceCell<D1>,
 }
 
@@ -46,6 +47,7 @@ impl Call {
             query: Query::parse(query.split('#').next().unwrap_or_default()),
             params: Params::default(),
             request,
+            told: Vec::new(),
             database: OnceCell::new(),
         }
     }
@@ -57,6 +59,26 @@ impl Call {
     /// A header's value, empty where it is not there.
     pub(crate) fn header(&self, name: &str) -> Option<String> {
         self.headers().get(name).ok().flatten()
+    }
+
+    /// The host that was asked, with its port unless that is the scheme's own.
+    pub(crate) fn host(&self) -> String {
+        let of_url = || {
+            let url = self.request.url().ok()?;
+            let host = url.host_str()?;
+            Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+        };
+        self.header("host").or_else(of_url).unwrap_or_default().to_ascii_lowercase()
+    }
+
+    /// Has the answer carry this header, whatever the answer will be.
+    pub(crate) fn tell(&mut self, name: &'static str, value: String) {
+        self.told.push((name, value));
+    }
+
+    /// What the answer is to carry.
+    pub(crate) fn told(&mut self) -> Vec<(&'static str, String)> {
+        std::mem::take(&mut self.told)
     }
 
     /// Who asks.

@@ -2,6 +2,8 @@
 //!
 //! Read where they are needed, so that what is missing is an answer of the routes that need it and of no other.
 
+use std::borrow::Cow;
+
 use edgewise_core::{
     envelope::{Network, Rules},
     ids::ChannelId,
@@ -30,9 +32,58 @@ pub(crate) fn jwt_secret(env: &Env) -> Option<String> {
     text(env, JWT_SECRET)
 }
 
-/// Who may register: `open`, `invite` or `closed`.
-pub(crate) fn registration(env: &Env) -> String {
-    text(env, "REGISTRATION").unwrap_or_else(|| "open".into())
+/// The rate limit of the public identity routes.
+pub(crate) const AUTH_LIMIT: &str = "AUTH_LIMIT";
+
+/// What is said where a setting is missing, or makes no sense.
+pub(crate) fn missing(what: impl Into<Cow<'static, str>>) -> Problem {
+    Code::ConfigMissing.with(what).retry_after(60_000)
+}
+
+/// Who may register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Registration {
+    Open,
+    Invite,
+    Closed,
+}
+
+impl Registration {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Invite => "invite",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// Who may register.
+///
+/// # Errors
+/// 503 `CONFIG_MISSING` for another word: a slip must not let everyone in.
+pub(crate) fn registration(env: &Env) -> Result<Registration, Problem> {
+    match text(env, "REGISTRATION").as_deref() {
+        None | Some("open") => Ok(Registration::Open),
+        Some("invite") => Ok(Registration::Invite),
+        Some("closed") => Ok(Registration::Closed),
+        Some(_) => Err(missing("the server's REGISTRATION is neither open, invite nor closed")),
+    }
+}
+
+/// What makes who registers with it the owner, while there is none.
+pub(crate) fn setup_token(env: &Env) -> Option<String> {
+    text(env, "SETUP_TOKEN")
+}
+
+/// The host that logins are signed for, where it is not the one that was asked.
+pub(crate) fn public_host(env: &Env) -> Option<String> {
+    text(env, "PUBLIC_HOST").map(|host| host.to_ascii_lowercase())
+}
+
+/// Whether the public identity routes are limited.
+pub(crate) fn limits_auth(env: &Env) -> bool {
+    text(env, "RATE_LIMIT_AUTH").is_none_or(|value| value != "off")
 }
 
 /// Whether only signed messages are taken.

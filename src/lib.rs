@@ -9,6 +9,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod auth;
+mod auth_limit;
 mod body;
 mod call;
 mod channel;
@@ -17,6 +18,7 @@ mod cors;
 mod d1;
 mod object;
 mod query;
+mod random;
 mod reply;
 mod router;
 mod routes;

@@ -14,8 +14,8 @@ use crate::{
     object::COST_HEADER,
     reply::Reply,
     routes::{
-        audit, changes, channels, gossip, history, last_read, members, messages, operations, presence,
-        reactions, roles, socket, typing,
+        audit, auth, changes, channels, gossip, history, invites, last_read, members, messages, operations,
+        presence, reactions, roles, socket, typing, users,
     },
 };
 
@@ -68,6 +68,15 @@ routes! {
     "/api/users/{user_id}/roles/{role_id}": PUT roles::give, DELETE roles::take;
     "/api/audit": GET audit::list;
     "/api/gossip": POST gossip::post;
+    "/api/users/{user_id}": GET users::get, PATCH users::change;
+    "/api/invites": GET invites::list, POST invites::create;
+    "/api/invites/{code}": DELETE invites::delete;
+
+    "/api/auth/challenge": POST auth::challenge;
+    "/api/auth/register": POST auth::register;
+    "/api/auth/verify": POST auth::verify;
+    "/api/auth/refresh": POST auth::refresh;
+    "/api/auth/logout": POST auth::logout;
 
     "/health": GET operations::health;
     "/api/info": GET operations::info;
@@ -167,6 +176,7 @@ pub(crate) async fn answer(request: Request, env: Env) -> worker::Result<Respons
         Reply::problem(&problem, &call.request_id)
     });
 
+    let reply = call.told().into_iter().fold(reply, |reply, (name, value)| reply.with(name, value));
     let reply = if method == HEAD { reply.without_body() } else { reply };
     let response = reply.into_response()?;
     let headers = response.headers();

@@ -4,10 +4,12 @@
 //! fields a body has, which status goes with which outcome. It never says who may do what.
 
 pub(crate) mod audit;
+pub(crate) mod auth;
 pub(crate) mod changes;
 pub(crate) mod channels;
 pub(crate) mod gossip;
 pub(crate) mod history;
+pub(crate) mod invites;
 pub(crate) mod last_read;
 pub(crate) mod members;
 pub(crate) mod messages;
@@ -17,3 +19,4 @@ pub(crate) mod reactions;
 pub(crate) mod roles;
 pub(crate) mod socket;
 pub(crate) mod typing;
+pub(crate) mod users;

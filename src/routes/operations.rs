@@ -28,6 +28,7 @@ pub(crate) async fn health(call: &mut Call) -> Result<Reply, Problem> {
     }
     auth::check_config(&call.env)?;
     config::network(&call.env)?;
+    config::registration(&call.env)?;
     let database = call.database()?;
     // A row of a table of ours: a database without the migrations is none.
     let question =
@@ -87,14 +88,14 @@ pub(crate) async fn info(call: &mut Call) -> Result<Reply, Problem> {
     struct Info {
         name: &'static str,
         version: &'static str,
-        registration: String,
+        registration: &'static str,
         require_signatures: bool,
         limits: Limits,
     }
     let info = Info {
         name: env!("CARGO_PKG_NAME"),
         version: VERSION,
-        registration: config::registration(&call.env),
+        registration: config::registration(&call.env)?.as_str(),
         require_signatures: config::requires_signatures(&call.env),
         limits: LIMITS,
     };

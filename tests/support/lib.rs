@@ -7,6 +7,7 @@ pub mod ask;
 mod author;
 pub mod command;
 mod http;
+mod key;
 mod node;
 mod raw;
 mod room;
@@ -18,6 +19,7 @@ mod token;
 
 pub use author::{Author, Note, Signed, new_key};
 pub use http::{Answer, Call};
+pub use key::{Key, Login};
 pub use raw::exchange;
 pub use room::{Room, User};
 pub use routes::{payloads, routes};

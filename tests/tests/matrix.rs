@@ -185,6 +185,19 @@ fn table() -> Vec<Row> {
         row("GET /api/channels/{channel_id}/ws", Anyone, 426).code("UPGRADE_REQUIRED"),
         // Nobody else's, with a token like theirs: whoever it is.
         row("POST /api/gossip", Sender(0), 201).signed(),
+        row("GET /api/users/{user_id}", Rule::User(0), 200),
+        row("PATCH /api/users/{user_id}", Rule::User(0), 200)
+            .with("{user_id}", "@me")
+            .body(json!({"display_name": "new"})),
+        row("GET /api/invites", Rule::User(MANAGE_CHANNELS), 200),
+        row("POST /api/invites", Rule::User(MANAGE_CHANNELS), 201).body(json!({"max_uses": 1})),
+        row("DELETE /api/invites/{code}", Rule::User(MANAGE_CHANNELS), 404).code("INVITE_NOT_FOUND"),
+        // Whoever has a key or a refresh token; what they are held to is in `identity.rs`.
+        row("POST /api/auth/challenge", Anyone, 400).body(json!({})).code("BODY_INVALID"),
+        row("POST /api/auth/register", Anyone, 400).body(json!({})).code("BODY_INVALID"),
+        row("POST /api/auth/verify", Anyone, 400).body(json!({})).code("BODY_INVALID"),
+        row("POST /api/auth/refresh", Anyone, 400).body(json!({})).code("BODY_INVALID"),
+        row("POST /api/auth/logout", Anyone, 400).body(json!({})).code("BODY_INVALID"),
         row("GET /health", Anyone, 200),
         row("GET /api/info", Anyone, 200),
     ]

@@ -12,6 +12,7 @@
 /// | `member_added`, `member_removed` | the user, by another | the channel |
 /// | `channel_created`, `channel_changed` | the channel | what was given for it |
 /// | `channel_deleted` | the channel | its name |
+/// | `invite_created`, `invite_deleted` | the beginning of its code | what was given for it |
 /// | `message_deleted` | the message, by another than its sender | its channel and sender |
 ///
 /// A macro and not an enum, so that each is a part of the statement that does it.

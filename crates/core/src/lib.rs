@@ -16,6 +16,7 @@ pub mod database;
 pub mod emoji;
 pub mod engine;
 pub mod envelope;
+pub mod identity;
 pub mod ids;
 pub mod mentions;
 pub mod message;

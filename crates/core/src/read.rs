@@ -18,11 +18,13 @@ pub mod author;
 pub mod changes;
 pub mod channels;
 pub mod history;
+pub mod invites;
 pub mod members;
 pub mod message;
 pub mod reactions;
 pub mod read_state;
 pub mod roles;
+pub mod users;
 
 /// Greater than any sequence and any revision, and still carried exactly by D1, as is its successor: what stands for
 /// a client's greater numbers.

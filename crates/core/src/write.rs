@@ -3,4 +3,6 @@
 
 pub mod channels;
 pub mod decision;
+pub mod invites;
 pub mod roles;
+pub mod users;

@@ -91,6 +91,18 @@ impl Standing {
         let standing: Self = answers.next_rows()?.first()?.ok_or_else(Problem::internal)?;
         if standing.banned { Err(Code::Banned.with("you are banned")) } else { Ok(standing) }
     }
+
+    /// The same, where the permission is needed.
+    ///
+    /// # Errors
+    /// 403 `FORBIDDEN`.
+    pub(crate) fn with(self, needed: Permissions) -> Result<Self, Problem> {
+        if self.permissions.contains(needed) {
+            Ok(self)
+        } else {
+            Err(Code::Forbidden.with("you don't have the permission that this needs"))
+        }
+    }
 }
 
 /// Reads the channels that the caller may see, oldest first.

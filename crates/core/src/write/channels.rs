@@ -13,7 +13,7 @@ use crate::{
     ids::ChannelId,
     names::{ChannelName, Topic},
     permissions::Permissions,
-    problem::{Code, Problem},
+    problem::Problem,
     read::channels::{Channel, Standing, one_statement},
 };
 
@@ -91,9 +91,7 @@ pub async fn create(
         one_statement(caller, channel.id),
     ];
     let mut answers = Answers::of(database, statements).await?;
-    if !Standing::granted(&mut answers)?.permissions.contains(Permissions::MANAGE_CHANNELS) {
-        return Err(Code::Forbidden.with("you don't have the permission that this needs"));
-    }
+    Standing::granted(&mut answers)?.with(Permissions::MANAGE_CHANNELS)?;
     // Those of the four that write.
     for _ in 0..4 {
         answers.next_rows()?;

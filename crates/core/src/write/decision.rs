@@ -106,6 +106,7 @@ fn pronounced(verdict: &str) -> Result<(), Problem> {
         "SELF" => Code::Forbidden.with("nobody can do this to themselves"),
         "ROLE_NOT_FOUND" => Code::RoleNotFound.with("there is no such role"),
         "USER_NOT_FOUND" => Code::UserNotFound.with("there is no such user"),
+        "INVITE_NOT_FOUND" => Code::InviteNotFound.with("there is no such invite"),
         "BAN_NOT_FOUND" => Code::BanNotFound.with("this user is not banned"),
         "NAME_TAKEN" => Code::NameTaken.with("another one has this name"),
         _ => Problem::internal(),
