@@ -47,6 +47,13 @@ async fn an_invite_lets_in_as_many_as_it_says() {
     server.owner().delete(&path).send().await.expect(204);
     register_with(&server, &endless["code"]).await.refused(403, "INVITE_INVALID");
     server.owner().delete(&path).send().await.refused(404, "INVITE_NOT_FOUND");
+
+    // What was done is on record; the code is not.
+    let target = &endless["code"].as_str().unwrap()[..6];
+    let sql = "SELECT action, actor_id FROM audit WHERE target = ? ORDER BY id";
+    let recorded = server.sql(sql, json!([target])).await;
+    let entry = |action: &str| json!({"action": action, "actor_id": "olga"});
+    assert_eq!(recorded, [entry("invite_created"), entry("invite_deleted")]);
 }
 
 #[tokio::test]
