@@ -18,6 +18,7 @@ const KICK_MEMBERS: u32 = 4;
 const BAN_MEMBERS: u32 = 8;
 const MANAGE_MESSAGES: u32 = 32;
 const ADD_REACTIONS: u32 = 64;
+const MANAGE_ROLES: u32 = 128;
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +153,7 @@ impl Row {
 
 /// The table.
 fn table() -> Vec<Row> {
-    use Rule::{Anyone, Channel, ChannelOrPrivate, Sender};
+    use Rule::{Anyone, Channel, ChannelOrPrivate, Sender, User};
     let content = || json!({"content": "x"});
     vec![
         row("GET /api/channels/{channel_id}/messages", Channel(0), 200),
@@ -168,8 +169,8 @@ fn table() -> Vec<Row> {
         row("DELETE /api/channels/{channel_id}/messages/{message_id}/reactions/{emoji}", Channel(0), 204),
         row("GET /api/channels/{channel_id}/last-read", Channel(0), 200),
         row("PUT /api/channels/{channel_id}/last-read", Channel(0), 200).body(json!({"last_sequence": 0})),
-        row("GET /api/channels", Rule::User(0), 200),
-        row("POST /api/channels", Rule::User(MANAGE_CHANNELS), 201).body(json!({"name": "new"})),
+        row("GET /api/channels", User(0), 200),
+        row("POST /api/channels", User(MANAGE_CHANNELS), 201).body(json!({"name": "new"})),
         row("GET /api/channels/{channel_id}", Channel(0), 200),
         row("PATCH /api/channels/{channel_id}", Channel(MANAGE_CHANNELS), 200).body(json!({"name": "new"})),
         row("DELETE /api/channels/{channel_id}", Channel(MANAGE_CHANNELS), 204),
@@ -185,19 +186,35 @@ fn table() -> Vec<Row> {
         row("GET /api/channels/{channel_id}/ws", Anyone, 426).code("UPGRADE_REQUIRED"),
         // Nobody else's, with a token like theirs: whoever it is.
         row("POST /api/gossip", Sender(0), 201).signed(),
-        row("GET /api/users/{user_id}", Rule::User(0), 200),
-        row("PATCH /api/users/{user_id}", Rule::User(0), 200)
+        row("GET /api/roles", User(0), 200),
+        row("POST /api/roles", User(MANAGE_ROLES), 201).body(json!({"name": "{unique}"})),
+        row("PATCH /api/roles/{role_id}", User(MANAGE_ROLES), 200).body(json!({"color": 1})),
+        row("DELETE /api/roles/{role_id}", User(MANAGE_ROLES), 204),
+        row("PUT /api/users/{user_id}/roles/{role_id}", User(MANAGE_ROLES), 204),
+        row("DELETE /api/users/{user_id}/roles/{role_id}", User(MANAGE_ROLES), 204),
+        row("GET /api/audit", User(BAN_MEMBERS), 200),
+        row("GET /api/users/{user_id}", User(0), 200),
+        row("PATCH /api/users/{user_id}", User(0), 200)
             .with("{user_id}", "@me")
             .body(json!({"display_name": "new"})),
-        row("GET /api/invites", Rule::User(MANAGE_CHANNELS), 200),
-        row("POST /api/invites", Rule::User(MANAGE_CHANNELS), 201).body(json!({"max_uses": 1})),
-        row("DELETE /api/invites/{code}", Rule::User(MANAGE_CHANNELS), 404).code("INVITE_NOT_FOUND"),
-        // Whoever has a key or a refresh token; what they are held to is in `identity.rs`.
-        row("POST /api/auth/challenge", Anyone, 400).body(json!({})).code("BODY_INVALID"),
-        row("POST /api/auth/register", Anyone, 400).body(json!({})).code("BODY_INVALID"),
-        row("POST /api/auth/verify", Anyone, 400).body(json!({})).code("BODY_INVALID"),
-        row("POST /api/auth/refresh", Anyone, 400).body(json!({})).code("BODY_INVALID"),
-        row("POST /api/auth/logout", Anyone, 400).body(json!({})).code("BODY_INVALID"),
+        row("PATCH /api/users/{user_id}", User(0), 403)
+            .code("FORBIDDEN")
+            .body(json!({"display_name": "new"})),
+        row("GET /api/invites", User(MANAGE_CHANNELS), 200),
+        row("POST /api/invites", User(MANAGE_CHANNELS), 201).body(json!({"max_uses": 1})),
+        row("DELETE /api/invites/{code}", User(MANAGE_CHANNELS), 204),
+        // A token is not asked for, and helps nobody; what keys are held to is in `identity.rs`.
+        row("POST /api/auth/challenge", Anyone, 200).body(json!({"public_key": "{public_key}"})),
+        row("POST /api/auth/register", Anyone, 401).code("CREDENTIALS_INVALID").body(json!({
+            "public_key": "{public_key}", "display_name": "x", "challenge_id": "x", "signature": "x"
+        })),
+        row("POST /api/auth/verify", Anyone, 401)
+            .code("CREDENTIALS_INVALID")
+            .body(json!({"public_key": "{public_key}", "challenge_id": "x", "signature": "x"})),
+        row("POST /api/auth/refresh", Anyone, 401)
+            .code("CREDENTIALS_INVALID")
+            .body(json!({"refresh_token": "x"})),
+        row("POST /api/auth/logout", Anyone, 204).body(json!({"refresh_token": "x"})),
         row("GET /health", Anyone, 200),
         row("GET /api/info", Anyone, 200),
     ]
@@ -267,15 +284,18 @@ impl Cast {
             "INSERT INTO members (channel_id, user_id, joined_at) SELECT ?1, value, 1 FROM json_each(?2)";
         let members = [Member, Moderator, Banned].map(|who| self.id(who));
         self.server.sql(sql, json!([channel, json!(members).to_string()])).await;
-        Scene { cast: self, channel, message: String::new() }
+        let thing = Uuid::now_v7().to_string();
+        Scene { cast: self, channel, message: String::new(), thing }
     }
 }
 
-/// A channel, and a message in it.
+/// What a request is about, and nobody else's: a channel; where they are needed, a message, a role, an invite.
 struct Scene<'a> {
     cast: &'a Cast,
     channel: String,
     message: String,
+    /// The role's id, or the invite's code.
+    thing: String,
 }
 
 impl Scene<'_> {
@@ -297,17 +317,45 @@ impl Scene<'_> {
         Author::new(self.user(Member), self.cast.key.clone()).note("of the member's").sign()
     }
 
+    /// Makes a role, and gives it to the bystander.
+    async fn set_role(&self) {
+        let sql = "INSERT INTO roles (id, name, permissions) VALUES (?1, ?1, 0)";
+        self.cast.server.sql(sql, json!([self.thing])).await;
+        let sql = "INSERT INTO user_roles (user_id, role_id) VALUES (?, ?)";
+        self.cast.server.sql(sql, json!([self.cast.bystander(), self.thing])).await;
+    }
+
+    /// Makes an invite.
+    async fn set_invite(&self) {
+        let sql = "INSERT INTO invites (code, created_by, created_at) VALUES (?, ?, 1)";
+        self.cast.server.sql(sql, json!([self.thing, self.cast.bystander()])).await;
+    }
+
+    fn public_key(&self) -> String {
+        hex::encode(self.cast.key.verifying_key().as_bytes())
+    }
+
     fn fill(&self, text: &str) -> String {
         text.replace("{channel_id}", &self.channel)
             .replace("{message_id}", &self.message)
             .replace("{user_id}", &self.cast.bystander())
+            .replace("{role_id}", &self.thing)
+            .replace("{code}", &self.thing)
+            .replace("{public_key}", &self.public_key())
             .replace("{emoji}", "x")
+            .replace("{unique}", &Uuid::new_v4().to_string())
     }
 
     async fn asks(&mut self, row: &Row, who: Who, private: bool) {
         let text = row.body.as_ref().map(Value::to_string).unwrap_or_default();
         if (row.path.clone() + &text).contains("{message_id}") {
             self.set(who).await;
+        }
+        if row.path.contains("{role_id}") {
+            self.set_role().await;
+        }
+        if row.path.contains("{code}") {
+            self.set_invite().await;
         }
         let call = self.user(who).call(row.method.clone(), &self.fill(&row.path));
         let call = if row.body.is_some() { call.body("application/json", self.fill(&text)) } else { call };

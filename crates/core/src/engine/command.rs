@@ -142,12 +142,11 @@ impl Command {
         Ok(Self::Edit(Edit::of(message, content, Some(sealed.seal()))?))
     }
 
-    /// The name under which the same may be asked for again.
-    pub(crate) fn nonce(&self) -> Option<&str> {
-        match self {
-            Self::Send(send) => send.nonce.as_ref().map(Nonce::as_str),
-            _ => None,
-        }
+    /// What makes a repetition of this a repetition, and no second send.
+    pub(crate) fn repeats(&self) -> Option<&str> {
+        let Self::Send(send) = self else { return None };
+        let nonce = send.nonce.as_ref().map(Nonce::as_str);
+        nonce.or_else(|| send.seal.as_ref().map(|seal| seal.digest.as_str()))
     }
 
     /// About how many bytes of a commit's parameters this takes.

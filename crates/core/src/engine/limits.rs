@@ -256,7 +256,7 @@ impl Patience {
 #[derive(Debug, Default)]
 struct Account {
     bucket: Bucket,
-    /// The nonces of sends that were paid for, hashed.
+    /// The sends that were paid for, by the hash of what their repetitions are known by.
     paid: Vec<u64>,
 }
 
@@ -265,15 +265,15 @@ struct Account {
 struct Accounts(HashMap<String, Account>);
 
 impl Accounts {
-    /// Takes a token of a user's. A send whose answer was lost is repeated under its nonce: that is paid for already,
-    /// once, so that a connection that broke does not cost its user the tokens of what was in flight.
-    fn take(&mut self, rate: Rate, user: &UserId, nonce: Option<&str>, now: Timestamp) -> Result<(), u64> {
+    /// Takes a token of a user's. A send whose answer was lost is repeated under its nonce, or in the same envelope:
+    /// that is paid for already, once, so that a connection that broke does not cost the tokens of what was in flight.
+    fn take(&mut self, rate: Rate, user: &UserId, repeats: Option<&str>, now: Timestamp) -> Result<(), u64> {
         if !self.0.contains_key(user.as_str()) {
             self.make_room(rate, now);
         }
         let account = self.0.entry(user.as_str().to_owned()).or_default();
-        let nonce = nonce.map(hash);
-        if let Some(place) = account.paid.iter().position(|paid| Some(*paid) == nonce) {
+        let repeats = repeats.map(hash);
+        if let Some(place) = account.paid.iter().position(|paid| Some(*paid) == repeats) {
             account.paid.remove(place);
             return Ok(());
         }
@@ -281,7 +281,7 @@ impl Accounts {
         if account.paid.len() >= MAX_REPEATS {
             account.paid.remove(0);
         }
-        account.paid.extend(nonce);
+        account.paid.extend(repeats);
         Ok(())
     }
 
@@ -299,9 +299,9 @@ impl Accounts {
     }
 }
 
-fn hash(nonce: &str) -> u64 {
+fn hash(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    nonce.hash(&mut hasher);
+    text.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -341,7 +341,7 @@ impl Limits {
         else {
             return Ok(None);
         };
-        let taken = self.accounts(limited).borrow_mut().take(rate, user, command.nonce(), now);
+        let taken = self.accounts(limited).borrow_mut().take(rate, user, command.repeats(), now);
         taken.map(|()| Some(rate)).map_err(|wait| refusal(limited, rate, wait))
     }
 
