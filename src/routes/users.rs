@@ -29,6 +29,8 @@ pub(crate) async fn change(call: &mut Call) -> Result<Reply, Problem> {
     let name = DisplayName::parse(&body.display_name)
         .map_err(|error| Code::NameInvalid.with(format!("display_name {error}")))?;
     if user != caller.user_id {
+        // Whether who asks is banned comes first.
+        read::users::one(call.database()?, &caller, &caller.user_id, call.now).await?;
         return Err(Code::Forbidden.with("only the user may change that"));
     }
     Ok(Reply::json(200, &rename(call.database()?, &caller, &name, call.now).await?))
