@@ -7,6 +7,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use ed25519_dalek::{Signer as _, SigningKey};
+use edgewise_client::Signer;
 use edgewise_core::proto::{ChatMessage, GossipEnvelope, MessageType};
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -78,6 +79,12 @@ impl Author {
     #[must_use]
     pub fn in_room(&self, room: &Room<'_>) -> Self {
         Self { user: self.user.clone().in_channel(&room.id), key: self.key.clone() }
+    }
+
+    /// The key, for the library to sign with.
+    #[must_use]
+    pub fn signer(&self) -> Signer {
+        Signer::new(self.key.as_bytes())
     }
 
     /// The user alone.

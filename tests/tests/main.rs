@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod authorship;
 mod bodies;
 mod changes;
 mod channels;

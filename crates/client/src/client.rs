@@ -10,7 +10,7 @@ use reqwest::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Error, Problem, Retry, tls,
+    Error, Network, Problem, Retry, Signer, Witness, tls,
     token::{TokenSource, Tokens},
 };
 
@@ -21,6 +21,8 @@ pub struct Client {
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) tls: Arc<rustls::ClientConfig>,
     pub(crate) retry: Retry,
+    pub(crate) witness: Witness,
+    pub(crate) signer: Option<Arc<Signer>>,
     http: reqwest::Client,
 }
 
@@ -46,7 +48,15 @@ impl Client {
         }
         let http = http.build().map_err(|error| Error::Tls(error.to_string()))?;
         let tokens = Arc::new(Tokens::new(token.into(), None));
-        Ok(Self { url, tokens, tls: Arc::new(tls), http, retry: Retry::default() })
+        Ok(Self {
+            url,
+            tokens,
+            tls: Arc::new(tls),
+            http,
+            retry: Retry::default(),
+            witness: Witness::default(),
+            signer: None,
+        })
     }
 
     /// Where a new token comes from when this one has expired.
@@ -61,6 +71,27 @@ impl Client {
     pub fn with_token(mut self, token: impl Into<String>) -> Self {
         self.tokens = Arc::new(Tokens::new(token.into(), None));
         self
+    }
+
+    /// Signs every message and edit from here on.
+    #[must_use]
+    pub fn with_signer(mut self, signer: Signer) -> Self {
+        self.signer = Some(Arc::new(signer));
+        self
+    }
+
+    /// Belongs to another network than `edgewise`: the server's `GOSSIP_NETWORK`. Messages signed for another one are
+    /// forged here.
+    #[must_use]
+    pub fn with_network(mut self, network: Network) -> Self {
+        self.witness = Witness::new(network);
+        self
+    }
+
+    /// Who looks at the messages that this client and its clones receive.
+    #[must_use]
+    pub fn witness(&self) -> &Witness {
+        &self.witness
     }
 
     /// How patiently requests are repeated.

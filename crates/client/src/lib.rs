@@ -5,6 +5,9 @@
 //! - [`Live`]: a channel kept live over any number of connections: an ordered outbox, a local [`Store`], and a
 //!   stream of changes in which nothing is missing and nothing comes twice.
 //!
+//! With a [`Signer`] a client signs what it sends; with or without one, every message it gives out says whether it is
+//! what its author signed ([`Authenticity`]).
+//!
 //! ```no_run
 //! # async fn example() -> Result<(), edgewise_client::Error> {
 //! use edgewise_client::{Client, Position};
@@ -29,23 +32,27 @@ mod live;
 mod peer;
 mod rest;
 mod retry;
+mod signer;
 pub mod store;
 mod tls;
 mod token;
 mod types;
+mod witness;
 
 pub use client::Client;
 pub use close::{Close, CloseCode};
 pub use connection::{Connect, Connection, TokenPlace};
-pub use edgewise_core::proto;
+pub use edgewise_core::{envelope::Network, proto};
 pub use error::{Error, FieldError, Problem};
 pub use live::{Event, Events, GoLive, Live, Reconnect, Start, TypingUser};
 pub use reqwest;
 pub use rest::{Draft, Edit, Position, Sent};
 pub use retry::Retry;
+pub use signer::Signer;
 pub use store::{Change, Reacted, Store};
 pub use token::{BoxError, TokenSource};
 pub use types::{
     Changes, Channel, Health, Info, LastRead, Member, Members, Message, Page, Permissions, Presence,
     PresentUser, PresentUsers, ReactingUser, ReactingUsers, ReactionSummary,
 };
+pub use witness::{Authenticity, Witness};

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use edgewise_core::proto::{self, Envelope, SyncResponse, envelope::Payload};
 
-use crate::{Message, Page};
+use crate::{Message, Page, Witness};
 
 mod change;
 mod held;
@@ -37,6 +37,9 @@ pub struct StalePage;
 #[derive(Clone, Debug, Default)]
 pub struct Store {
     user_id: String,
+    /// Looks at every message that comes as a frame, as of this channel where it is known.
+    witness: Witness,
+    channel_id: Option<String>,
     since: u64,
     floor: u64,
     messages: BTreeMap<u64, Held>,
@@ -56,10 +59,21 @@ impl Store {
         Self { user_id: user_id.into(), since, ..Self::default() }
     }
 
+    /// The same, for a channel whose messages a witness looks at who has seen others of this server before.
+    #[must_use]
+    pub fn of_channel(self, channel_id: impl Into<String>, witness: Witness) -> Self {
+        Self { channel_id: Some(channel_id.into()), witness, ..self }
+    }
+
     /// Drops everything and starts from the newest page of history.
     pub fn reset(&mut self, page: Page) -> Change {
-        let user_id = std::mem::take(&mut self.user_id);
-        *self = Self { since: page.revision, ..Self::new(user_id, 0) };
+        *self = Self {
+            user_id: std::mem::take(&mut self.user_id),
+            witness: self.witness.clone(),
+            channel_id: self.channel_id.take(),
+            since: page.revision,
+            ..Self::default()
+        };
         self.take(page);
         Change::Resynced { messages: self.messages().cloned().collect(), revision: self.since }
     }
@@ -155,6 +169,12 @@ impl Store {
         self.messages.get(sequence).map(|held| &held.message)
     }
 
+    fn looked_at(&self, message: proto::ChatMessage) -> Message {
+        let mut message = message.into();
+        self.witness.look(self.channel_id.as_deref(), &mut message);
+        message
+    }
+
     fn take(&mut self, page: Page) {
         let lowest = page.messages.iter().map(|message| message.server_sequence).min();
         self.floor = if page.has_more { lowest.unwrap_or(self.floor) } else { 0 };
@@ -184,7 +204,8 @@ impl Store {
     fn sync(&mut self, sync: SyncResponse) -> Vec<Change> {
         let mut changes = Vec::new();
         for message in sync.messages {
-            changes.extend(self.state(message.into()));
+            let message = self.looked_at(message);
+            changes.extend(self.state(message));
         }
         self.since = self.since.max(sync.revision);
         changes
@@ -253,7 +274,7 @@ impl Store {
     }
 
     fn created(&mut self, event: proto::NewMessageEvent, revision: u64) -> Option<Change> {
-        let message = Message { revision, ..event.message?.into() };
+        let message = self.looked_at(proto::ChatMessage { revision, ..event.message? });
         if self.get(&message.id).is_some() {
             return None;
         }
@@ -262,7 +283,7 @@ impl Store {
     }
 
     fn edited(&mut self, event: proto::MessageEditedEvent, revision: u64) -> Option<Change> {
-        let message = Message { revision, ..event.message?.into() };
+        let message = self.looked_at(proto::ChatMessage { revision, ..event.message? });
         match self.held(&message.id) {
             Some(held) => held.edit(message),
             None => Some(Change::Edited { message, before: None }),

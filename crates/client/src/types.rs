@@ -4,6 +4,8 @@ use edgewise_core::proto;
 pub use edgewise_core::proto::ReactionSummary;
 use serde::{Deserialize, Serialize};
 
+use crate::Authenticity;
+
 /// A message in its present state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Message {
@@ -44,6 +46,9 @@ pub struct Message {
     /// The newest signed envelope of a signed message.
     #[serde(with = "base64_bytes", default)]
     pub envelope: Option<Vec<u8>>,
+    /// Whether it is what its author signed: this client's own finding, never the server's word.
+    #[serde(skip_deserializing)]
+    pub authenticity: Authenticity,
 }
 
 impl From<proto::ChatMessage> for Message {
@@ -67,6 +72,7 @@ impl From<proto::ChatMessage> for Message {
             reactions: message.reactions,
             nonce: (!message.nonce.is_empty()).then_some(message.nonce),
             envelope: (!message.envelope.is_empty()).then_some(message.envelope),
+            authenticity: Authenticity::Unsigned,
         }
     }
 }

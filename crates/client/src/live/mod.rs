@@ -17,9 +17,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     Change, Client, Draft, Edit, Error, LastRead, Message, Position, Presence, PresentUser, ReactionSummary,
-    Sent, Store, retry::Backoff,
+    Sent, Store, rest::signed_at, retry::Backoff,
 };
 
+#[cfg(test)]
+mod lies;
 mod outbox;
 mod request;
 mod session;
@@ -140,7 +142,8 @@ impl GoLive {
             }
         };
         // Whose it is, the server's hello tells.
-        let mut store = Store::new(String::new(), since);
+        let mut store =
+            Store::new(String::new(), since).of_channel(&*self.channel_id, self.client.witness.clone());
         if let Some(page) = page {
             // The receiver is here.
             let _ = out.send(Event::Change(store.reset(page)));
@@ -246,8 +249,12 @@ impl Live {
     /// # Errors
     /// When awaited: those of [`Client::send`], and [`Error::Ended`] where the channel stops being live before.
     pub fn send(&self, draft: impl Into<Draft>) -> BoxFuture<'static, Result<Sent, Error>> {
-        let reply = self.ask(Request::Send(draft.into().named()));
-        Box::pin(async { reply.await?.sent() })
+        let reply = self.ask(Request::Send(self.client.sign(&self.channel_id, draft.into().named())));
+        let (client, channel_id) = (self.client.clone(), self.channel_id.clone());
+        Box::pin(async move {
+            let sent = reply.await?.sent()?;
+            Ok(Sent { message: client.looked_at(&channel_id, sent.message), ..sent })
+        })
     }
 
     /// Replaces a message's content.
@@ -259,8 +266,11 @@ impl Live {
         message_id: &str,
         edit: impl Into<Edit>,
     ) -> BoxFuture<'static, Result<Message, Error>> {
-        let reply = self.ask(Request::Edit { message_id: message_id.to_owned(), edit: edit.into() });
-        Box::pin(async { reply.await?.message() })
+        let after = self.read(|store| store.get(message_id).map_or(0, signed_at));
+        let edit = self.client.sign_edit(&self.channel_id, message_id, edit.into(), after);
+        let reply = self.ask(Request::Edit { message_id: message_id.to_owned(), edit });
+        let (client, channel_id) = (self.client.clone(), self.channel_id.clone());
+        Box::pin(async move { Ok(client.looked_at(&channel_id, reply.await?.message()?)) })
     }
 
     /// Deletes a message.

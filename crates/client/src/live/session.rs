@@ -165,6 +165,10 @@ impl Session {
             Some(Ok(Ok(hello))) => hello,
         };
         lock(&self.store).set_user(hello.user_id.clone());
+        if let Some(signer) = &self.config.client.signer {
+            // Nobody else's signature passes for this user's own.
+            self.config.client.witness.hold(&hello.user_id, &signer.public_key());
+        }
         self.over_rest = false;
         self.tell(Event::Connected(hello));
         if let Some(presence) = self.presence.map(presence_request) {
@@ -302,6 +306,7 @@ impl Session {
     }
 
     async fn read_afresh(&mut self) -> Option<Result<(), Error>> {
+        self.config.client.witness.server_was_restored();
         let limit = match self.config.start {
             super::Start::Newest(limit) => limit,
             super::Start::Since(_) => AFRESH,

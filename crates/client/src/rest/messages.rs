@@ -1,6 +1,11 @@
 //! Messages: send, read, edit, delete, and what changed.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use edgewise_core::{
+    ids::ChannelId,
+    proto::{ChatMessage, GossipEnvelope},
+};
+use prost::Message as _;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use uuid::Uuid;
@@ -13,7 +18,7 @@ use crate::{
 /// A message to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Draft {
-    /// Content of this client's own.
+    /// Content of this client's own; signed on its way where the client has a [`Signer`](crate::Signer).
     Plain {
         /// 1 to 4,000 Unicode scalar values after trimming.
         content: String,
@@ -70,7 +75,7 @@ impl<T: Into<String>> From<T> for Draft {
 /// The new content of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
-    /// Content of this client's own.
+    /// Content of this client's own; signed on its way where the client has a [`Signer`](crate::Signer).
     Plain(String),
     /// A signed `GossipEnvelope` of type `CHAT_EDIT`, encoded.
     Signed(Vec<u8>),
@@ -112,7 +117,7 @@ impl Client {
     /// [`Error::Problem`] where the server refuses, for instance `CONTENT_TOO_LONG`, `REPLY_TARGET_NOT_FOUND`,
     /// `NONCE_REUSED`, `FORBIDDEN`, `RATE_LIMITED`; [`Error::Network`] where it is not reached.
     pub async fn send(&self, channel_id: &str, draft: impl Into<Draft>) -> Result<Sent, Error> {
-        let body = match draft.into().named() {
+        let body = match self.sign(channel_id, draft.into().named()) {
             Draft::Plain { content, reply_to_id, nonce } => {
                 json!({"content": content, "reply_to_id": reply_to_id, "nonce": nonce})
             }
@@ -121,7 +126,7 @@ impl Client {
         let call = Call::api(Method::POST, &["channels", channel_id, "messages"]).body(body);
         let answer = self.call(&call).await?;
         let replayed = answer.status == StatusCode::OK || answer.headers.contains_key("idempotency-replayed");
-        Ok(Sent { message: answer.json()?, replayed })
+        Ok(Sent { message: self.looked_at(channel_id, answer.json()?), replayed })
     }
 
     /// A page of history; `limit` is 1 to 100, 50 where none is given.
@@ -141,7 +146,10 @@ impl Client {
             Position::After(sequence) => call.query("after", Some(sequence)),
             Position::Around(sequence) => call.query("around", Some(sequence)),
         };
-        self.call(&call).await?.json()
+        let mut page: Page = self.call(&call).await?.json()?;
+        // Oldest first: an edit is told from what it replaces.
+        page.messages.iter_mut().rev().for_each(|message| self.witness.look(Some(channel_id), message));
+        Ok(page)
     }
 
     /// One message.
@@ -150,7 +158,7 @@ impl Client {
     /// [`Error::Problem`], for instance `MESSAGE_NOT_FOUND`; [`Error::Network`].
     pub async fn message(&self, channel_id: &str, message_id: &str) -> Result<Message, Error> {
         let call = Call::api(Method::GET, &["channels", channel_id, "messages", message_id]);
-        self.call(&call).await?.json()
+        Ok(self.looked_at(channel_id, self.call(&call).await?.json()?))
     }
 
     /// Replaces a message's content. Only its sender may.
@@ -163,12 +171,26 @@ impl Client {
         message_id: &str,
         edit: impl Into<Edit>,
     ) -> Result<Message, Error> {
-        let body = match edit.into() {
+        let edit = edit.into();
+        let signed = self.sign_edit(channel_id, message_id, edit.clone(), 0);
+        match self.put(channel_id, message_id, &signed).await {
+            // Another device of the same author has a clock that is ahead of this one's.
+            Err(error) if error.code() == Some("ENVELOPE_STALE") && signed != edit => {
+                let after = signed_at(&self.message(channel_id, message_id).await?);
+                let signed = self.sign_edit(channel_id, message_id, edit, after);
+                self.put(channel_id, message_id, &signed).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn put(&self, channel_id: &str, message_id: &str, edit: &Edit) -> Result<Message, Error> {
+        let body = match edit {
             Edit::Plain(content) => json!({"content": content}),
             Edit::Signed(envelope) => json!({"envelope": STANDARD.encode(envelope)}),
         };
         let call = Call::api(Method::PUT, &["channels", channel_id, "messages", message_id]).body(body);
-        self.call(&call).await?.json()
+        Ok(self.looked_at(channel_id, self.call(&call).await?.json()?))
     }
 
     /// Deletes a message. Its sender may, and who may manage messages.
@@ -190,8 +212,59 @@ impl Client {
         let call = Call::api(Method::GET, &["channels", channel_id, "changes"])
             .query("since", Some(since))
             .query("limit", limit);
-        self.call(&call).await?.json()
+        let mut changes: Changes = self.call(&call).await?.json()?;
+        changes.messages.iter_mut().for_each(|message| self.witness.look(Some(channel_id), message));
+        Ok(changes)
     }
+
+    pub(crate) fn looked_at(&self, channel_id: &str, mut message: Message) -> Message {
+        self.witness.look(Some(channel_id), &mut message);
+        message
+    }
+
+    /// Signs a draft where there is a key to sign it with.
+    pub(crate) fn sign(&self, channel_id: &str, draft: Draft) -> Draft {
+        match (&self.signer, draft) {
+            (Some(signer), Draft::Plain { content, reply_to_id, nonce }) => {
+                let message = ChatMessage {
+                    channel_id: channel_id.to_lowercase(),
+                    content: content.trim().to_owned(),
+                    reply_to_id: reply_to_id.map(|id| id.to_lowercase()),
+                    nonce: nonce.unwrap_or_default(),
+                    ..ChatMessage::default()
+                };
+                Draft::Signed(signer.message(self.topic(channel_id), &message))
+            }
+            (_, draft) => draft,
+        }
+    }
+
+    /// Signs an edit where there is a key to sign it with, later than `after`.
+    pub(crate) fn sign_edit(&self, channel_id: &str, message_id: &str, edit: Edit, after: u64) -> Edit {
+        match (&self.signer, edit) {
+            (Some(signer), Edit::Plain(content)) => {
+                let message = ChatMessage {
+                    id: message_id.to_lowercase(),
+                    channel_id: channel_id.to_lowercase(),
+                    content: content.trim().to_owned(),
+                    ..ChatMessage::default()
+                };
+                Edit::Signed(signer.edit(self.topic(channel_id), &message, after))
+            }
+            (_, edit) => edit,
+        }
+    }
+
+    fn topic(&self, channel_id: &str) -> String {
+        // Where it is no channel's id, the server says so.
+        ChannelId::parse(channel_id).map(|id| self.witness.network().topic(id)).unwrap_or_default()
+    }
+}
+
+/// When its author says that a message's newest envelope was signed; 0 where it has none.
+pub(crate) fn signed_at(message: &Message) -> u64 {
+    let envelope = message.envelope.as_deref().and_then(|bytes| GossipEnvelope::decode(bytes).ok());
+    envelope.map_or(0, |envelope| envelope.timestamp)
 }
 
 #[cfg(test)]

@@ -8,4 +8,5 @@ mod presence;
 mod reactions;
 mod read_state;
 
+pub(crate) use messages::signed_at;
 pub use messages::{Draft, Edit, Position, Sent};

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::HashMap};
 
-use crate::{Change, Message, Reacted, ReactionSummary};
+use crate::{Authenticity, Change, Message, Reacted, ReactionSummary};
 
 /// How many users a summary names.
 const SAMPLE: usize = 20;
@@ -34,7 +34,10 @@ impl Held {
                 .collect();
         }
         let mut changes = reactions_between(&before, &message);
-        if before.content != message.content || before.edit_timestamp != message.edit_timestamp {
+        if before.content != message.content
+            || before.edit_timestamp != message.edit_timestamp
+            || before.authenticity != message.authenticity
+        {
             changes.insert(0, Change::Edited { message, before: Some(before.content) });
         }
         changes
@@ -64,6 +67,7 @@ impl Held {
             mention_user_ids: Vec::new(),
             mention_role_ids: Vec::new(),
             envelope: None,
+            authenticity: Authenticity::Unsigned,
             ..std::mem::take(&mut self.message)
         };
         Some(Change::Deleted { message: self.message.clone(), before: Some(Box::new(before)), by })
