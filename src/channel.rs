@@ -221,6 +221,9 @@ async fn run(
             .map(|user| engine::Command::RemoveMember { user })
             .map_err(Into::into),
         Some(Asked::DeleteChannel(_)) => Ok(engine::Command::DeleteChannel),
+        Some(Asked::Expel(request)) => {
+            UserId::parse(&request.user_id).map(|user| engine::Command::Expel { user }).map_err(Into::into)
+        }
         _ => Err(Problem::internal()),
     };
     match parsed {

@@ -15,6 +15,8 @@ use worker::Env;
 pub(crate) const DATABASE: &str = "DB";
 /// The namespace of the channels' objects.
 pub(crate) const CHANNELS: &str = "CHANNELS";
+/// The namespace of the users' moderators.
+pub(crate) const MODERATORS: &str = "MODERATORS";
 /// The key that tokens are signed with.
 pub(crate) const JWT_SECRET: &str = "JWT_SECRET";
 

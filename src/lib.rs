@@ -16,6 +16,7 @@ mod channel;
 mod config;
 mod cors;
 mod d1;
+mod moderator;
 mod object;
 mod query;
 mod random;

@@ -5,9 +5,9 @@
 use edgewise_core::{
     access::Caller,
     engine::{self, Signature},
-    ids::ChannelId,
+    ids::{ChannelId, UserId},
     problem::{Code, Problem},
-    proto::{Ack, Actor, Command, Envelope, command, envelope::Payload},
+    proto::{Ack, Actor, Command, Envelope, ExpelRequest, command, envelope::Payload},
 };
 use prost::Message as _;
 use worker::{
@@ -143,6 +143,17 @@ pub(crate) async fn presence(
         Some(Payload::Error(error)) => Err(Problem::from_error_response(&error)),
         _ => Err(Code::RouteNotFound.with("there is no such path")),
     }
+}
+
+/// Has a channel's object carry out the next piece of what a ban has promised there.
+///
+/// # Errors
+/// What the object could not do; 503 `STORAGE_UNAVAILABLE` where it did not answer.
+pub(crate) async fn expel(env: &Env, channel: ChannelId, user: &UserId) -> Result<(), Problem> {
+    // Nobody's word counts for it: what is done stands in the outbox.
+    let caller = Caller { user_id: user.clone(), display_name: None, trusted: false, expires_at: 0 };
+    let request = command::Request::Expel(ExpelRequest { user_id: user.to_string() });
+    command(env, channel, &caller, request, Repeat::Safe).await.map(drop)
 }
 
 /// Hands a socket over to a channel's object: the answer is the upgrade, whether the object lets the client stay or

@@ -14,8 +14,8 @@ use crate::{
     object::COST_HEADER,
     reply::Reply,
     routes::{
-        audit, auth, changes, channels, gossip, history, invites, last_read, members, messages, operations,
-        presence, reactions, roles, socket, typing, users,
+        audit, auth, bans, changes, channels, gossip, history, invites, last_read, members, messages,
+        operations, presence, reactions, roles, socket, typing, users,
     },
 };
 
@@ -66,6 +66,8 @@ routes! {
     "/api/roles": GET roles::list, POST roles::create;
     "/api/roles/{role_id}": PATCH roles::change, DELETE roles::delete;
     "/api/users/{user_id}/roles/{role_id}": PUT roles::give, DELETE roles::take;
+    "/api/bans": GET bans::list;
+    "/api/bans/{user_id}": PUT bans::ban, DELETE bans::unban;
     "/api/audit": GET audit::list;
     "/api/gossip": POST gossip::post;
     "/api/users/{user_id}": GET users::get, PATCH users::change;

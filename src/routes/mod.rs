@@ -5,6 +5,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod auth;
+pub(crate) mod bans;
 pub(crate) mod changes;
 pub(crate) mod channels;
 pub(crate) mod gossip;

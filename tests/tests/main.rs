@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod authorship;
+mod bans;
 mod bodies;
 mod changes;
 mod channels;
@@ -20,6 +21,7 @@ mod matrix;
 mod members;
 mod mentions;
 mod messages;
+mod moderation;
 mod ordering;
 mod presence;
 mod reactions;

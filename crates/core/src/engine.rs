@@ -13,6 +13,7 @@
 //! | `batch.rs` | which commands share a commit |
 //! | `commit.rs`, `commit_sql.rs` | a commit and what became of its commands |
 //! | `administration.rs` | members, and the end of a channel |
+//! | `expulsion.rs` | what a ban does here, piece by piece |
 //! | `writer.rs` | the loop: queue, commit, retry, settle |
 //! | `fan_out.rs`, `frames.rs` | who is told what, encoded once |
 //! | `limits.rs` | how fast a user may write |
@@ -30,6 +31,7 @@ mod commit;
 mod commit_sql;
 mod connection;
 mod expiry;
+mod expulsion;
 mod fan_out;
 mod frames;
 mod limits;
@@ -42,7 +44,7 @@ mod writer;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     rc::{Rc, Weak},
 };
 
@@ -68,6 +70,10 @@ pub struct Channel<P: Platform> {
     writer: writer::Writer,
     sessions: RefCell<BTreeMap<String, Session<P::Socket>>>,
     recent: RefCell<recent::Recent>,
+    /// How often `recent` was given up because something in it was hidden.
+    forgotten: Cell<u64>,
+    /// The promises for which it was.
+    hidden: RefCell<BTreeSet<(String, expulsion::Hidden)>>,
     admissions: admission::Admissions,
     catching_up: Cell<bool>,
     presence: presence::Presence,
@@ -116,6 +122,8 @@ impl<P: Platform> Channel<P> {
             writer: writer::Writer::default(),
             sessions: RefCell::new(sessions),
             recent: RefCell::default(),
+            forgotten: Cell::default(),
+            hidden: RefCell::default(),
             admissions: admission::Admissions::default(),
             catching_up: Cell::default(),
             presence: presence::Presence::default(),

@@ -17,13 +17,22 @@ use crate::{
 /// A list, in the order of the row's fields: D1 gives a function at most 32 arguments, which an object of so many
 /// fields would exceed. What is a document already says so by `json(…)`: whether a subquery's result is remembered to
 /// be one differs between versions of SQLite.
+///
+/// One that is to be erased becomes a tombstone on its way out; a statement that leaves those out says `live`, and need
+/// not ask again.
 macro_rules! message_sql {
     ($reactions:expr) => {
+        $crate::message::message_sql!($reactions, $crate::erasure::erased_sql!("m"))
+    };
+    ($reactions:expr, live) => {
+        $crate::message::message_sql!($reactions, "0")
+    };
+    ($reactions:expr, $erased:expr) => {
         concat!(
             "json_array(m.id, m.channel_id, m.server_sequence, m.revision, m.sender_id, m.sender_display_name, m.sender_pubkey,
                         m.content_text, m.timestamp, m.reply_to_id, m.edited, m.edit_timestamp, m.deleted,
                         json(m.mention_user_ids), json(m.mention_role_ids), m.nonce, hex(m.signature), hex(m.payload),
-                        json(", $reactions, "))"
+                        json(", $reactions, "), ", $erased, ")"
         )
     };
 }
@@ -49,7 +58,9 @@ macro_rules! reactions_sql {
             ") AS me,
                            json_group_array(json_array(r.created_at, r.user_id)) AS users
                     FROM reactions r
-                    WHERE r.channel_id = m.channel_id AND r.server_sequence = m.server_sequence
+                    WHERE r.channel_id = m.channel_id AND r.server_sequence = m.server_sequence AND NOT ",
+            $crate::erasure::erased_reaction_sql!("r"),
+            "
                     GROUP BY r.emoji))"
         )
     };
@@ -82,6 +93,9 @@ pub(crate) struct MessageRow {
     #[serde(with = "hex::serde")]
     envelope: Vec<u8>,
     reactions: Vec<ReactionRow>,
+    /// Whether it is shown as the tombstone that it is about to become.
+    #[serde(deserialize_with = "bool_of_int")]
+    erased: bool,
 }
 
 /// One emoji on one message, as `reactions_sql!` builds it: its fields in this order.
@@ -113,7 +127,10 @@ pub(crate) fn summaries(mut rows: Vec<ReactionRow>) -> Vec<ReactionSummary> {
 }
 
 impl From<MessageRow> for ChatMessage {
-    fn from(row: MessageRow) -> Self {
+    fn from(mut row: MessageRow) -> Self {
+        if row.erased {
+            row.forget();
+        }
         Self {
             id: row.id,
             channel_id: row.channel_id,
@@ -139,6 +156,17 @@ impl From<MessageRow> for ChatMessage {
 }
 
 impl MessageRow {
+    /// Leaves of it what a deletion leaves.
+    fn forget(&mut self) {
+        self.deleted = true;
+        self.content.clear();
+        self.users.clear();
+        self.roles.clear();
+        self.signature.clear();
+        self.envelope.clear();
+        self.reactions.clear();
+    }
+
     /// The message as `receiver` may see it: a nonce is its sender's alone.
     pub(crate) fn seen_by(self, receiver: &UserId) -> ChatMessage {
         let mut message = ChatMessage::from(self);

@@ -15,6 +15,7 @@ use crate::{
 
 pub mod audit;
 pub mod author;
+pub mod bans;
 pub mod changes;
 pub mod channels;
 pub mod history;

@@ -12,6 +12,8 @@ macro_rules! unread_sql {
             $sequence,
             " AND n.deleted = 0 AND n.sender_id <> ",
             $user,
+            " AND NOT ",
+            $crate::erasure::erased_sql!("n"),
             " LIMIT 1000))"
         )
     };
@@ -34,6 +36,8 @@ macro_rules! mentions_sql {
             $sequence,
             " AND t.sender_id <> ",
             $user,
+            " AND NOT ",
+            $crate::erasure::erased_mention_sql!("t"),
             " LIMIT 1000))"
         )
     };

@@ -213,7 +213,7 @@ const PROMISED: &str = "
     WHERE o.channel_id = ?1 AND o.kind = 'purge_channel'";
 
 /// Removes up to `?2` rows of a channel that is promised to go, those that refer to others first.
-const PURGE: [&str; 5] = [
+const PURGE: [&str; 6] = [
     "DELETE FROM reactions WHERE (channel_id, server_sequence, emoji, user_id) IN (
         SELECT channel_id, server_sequence, emoji, user_id FROM reactions WHERE channel_id = ?1 LIMIT ?2)",
     "DELETE FROM mentions WHERE (channel_id, target, server_sequence) IN (
@@ -223,6 +223,7 @@ const PURGE: [&str; 5] = [
           AND NOT EXISTS (SELECT 1 FROM reactions r WHERE r.channel_id = ?1 AND r.server_sequence = m.server_sequence) LIMIT ?2)",
     "DELETE FROM last_read WHERE channel_id = ?1 AND user_id IN (SELECT user_id FROM last_read WHERE channel_id = ?1 LIMIT ?2)",
     "DELETE FROM members WHERE channel_id = ?1 AND user_id IN (SELECT user_id FROM members WHERE channel_id = ?1 LIMIT ?2)",
+    "DELETE FROM visitors WHERE channel_id = ?1 AND user_id IN (SELECT user_id FROM visitors WHERE channel_id = ?1 LIMIT ?2)",
 ];
 
 /// The promise is kept once nothing is left. The channel's own row stays, so that its id is never another's.
@@ -230,7 +231,7 @@ const KEPT: &str = "
     DELETE FROM outbox WHERE channel_id = ?1 AND kind = 'purge_channel'
        AND NOT EXISTS (SELECT 1 FROM messages WHERE channel_id = ?1) AND NOT EXISTS (SELECT 1 FROM reactions WHERE channel_id = ?1)
        AND NOT EXISTS (SELECT 1 FROM mentions WHERE channel_id = ?1) AND NOT EXISTS (SELECT 1 FROM last_read WHERE channel_id = ?1)
-       AND NOT EXISTS (SELECT 1 FROM members WHERE channel_id = ?1)";
+       AND NOT EXISTS (SELECT 1 FROM members WHERE channel_id = ?1) AND NOT EXISTS (SELECT 1 FROM visitors WHERE channel_id = ?1)";
 
 /// What a piece of a purge came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,18 +3,24 @@
 //! After a deploy everyone comes back at once. The connects that wait are asked for in one query, and in a storm the
 //! next query waits a little longer each time, so that the number of queries does not grow with the sockets.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+};
 
 use futures_channel::oneshot;
 
 use super::{
     Channel, Platform,
     commit::{self, Actor, Head},
+    expulsion::Hidden,
 };
 use crate::{
     access::Caller,
     database::{Answers, DatabaseError},
-    ids::{Sequence, Timestamp},
+    erasure,
+    ids::{Sequence, Timestamp, UserId},
     problem::Problem,
 };
 
@@ -32,6 +38,8 @@ pub(crate) struct Admission {
     pub(crate) display_name: String,
     pub(crate) pubkey: String,
     pub(crate) last_read: Sequence,
+    /// How many closings there had been when it was asked for.
+    asked_after: u64,
 }
 
 type Fate = Result<Admission, Problem>;
@@ -40,6 +48,22 @@ type Fate = Result<Admission, Problem>;
 pub(crate) struct Admissions {
     waiting: RefCell<Vec<(Caller, oneshot::Sender<Fate>)>>,
     state: RefCell<Series>,
+    /// How often a user's sockets were closed since the object woke, and at which time of these each user's were.
+    closings: Cell<u64>,
+    closed: RefCell<HashMap<String, u64>>,
+}
+
+impl Admissions {
+    /// What was found out about a user before now no longer counts: they were banned or removed since.
+    pub(crate) fn outdate(&self, user: &UserId) {
+        self.closings.set(self.closings.get() + 1);
+        self.closed.borrow_mut().insert(user.as_str().to_owned(), self.closings.get());
+    }
+
+    /// Whether an admission still counts.
+    pub(crate) fn counts(&self, user: &UserId, admission: &Admission) -> bool {
+        self.closed.borrow().get(user.as_str()).is_none_or(|closed| *closed <= admission.asked_after)
+    }
 }
 
 #[derive(Default)]
@@ -75,10 +99,11 @@ impl<P: Platform> Channel<P> {
                 break;
             }
             let callers: Vec<_> = waiting.iter().map(|(caller, _)| caller.clone()).collect();
+            let asked_after = self.admissions.closings.get();
             let answer = self.ask(&callers).await;
             for (caller, sender) in waiting {
                 let fate = match &answer {
-                    Ok((head, actors)) => judge(&caller, head.as_ref(), actors),
+                    Ok((head, actors)) => judge(&caller, head.as_ref(), actors, asked_after),
                     Err(error) => Err(error.clone().into()),
                 };
                 // Whoever wanted to connect may have hung up.
@@ -119,25 +144,32 @@ impl<P: Platform> Channel<P> {
         &self,
         callers: &[Caller],
     ) -> Result<(Option<Head>, HashMap<String, Actor>), DatabaseError> {
-        let [provision, actors] = commit::actor_statements(self.id, callers, self.now());
-        let statements = vec![provision, commit::head_statement(self.id), actors];
+        let [provision, visit, actors] = commit::actor_statements(self.id, callers, self.now());
+        let erasing = erasure::under_way(self.id);
+        let statements = vec![provision, visit, commit::head_statement(self.id), actors, erasing];
         let mut answers = Answers::of(&self.platform, statements).await?;
-        answers.next_rows()?;
+        for _ in 0..2 {
+            answers.next_rows()?;
+        }
         let head: Option<Head> = answers.next_rows()?.first()?;
         let actors: Vec<Actor> = answers.next_rows()?.decode()?;
         if let Some(head) = &head {
             self.learn_head(head.clone());
         }
+        for promise in answers.next_rows()?.decode::<String>()? {
+            self.hide_recent(&promise, Hidden::ToWhoConnects);
+        }
         Ok((head, actors.into_iter().map(|actor| (actor.id.clone(), actor)).collect()))
     }
 }
 
-fn judge(caller: &Caller, head: Option<&Head>, actors: &HashMap<String, Actor>) -> Fate {
+fn judge(caller: &Caller, head: Option<&Head>, actors: &HashMap<String, Actor>, asked_after: u64) -> Fate {
     let actor = actors.get(caller.user_id.as_str()).ok_or_else(Problem::internal)?;
     actor.admitted(head)?;
     Ok(Admission {
         display_name: actor.name.clone().unwrap_or_else(|| caller.user_id.to_string()),
         pubkey: actor.pubkey.clone().unwrap_or_default(),
         last_read: actor.last_read.unwrap_or_default(),
+        asked_after,
     })
 }

@@ -51,15 +51,25 @@ fn touches(user: &UserId, command: &Command) -> [Option<(Thing, Touch)>; 3] {
         | Command::Delete { message }
         | Command::Unreact { message, .. } => [Some((Thing::Message(*message), Touch::Alone)), None, None],
         Command::MarkRead { .. } => [Some((Thing::Read(user.clone()), Touch::Alone)), None, None],
-        Command::AddMember { .. } | Command::RemoveMember { .. } | Command::DeleteChannel => {
-            [None, None, None]
-        }
+        // The last two are never queued: they are a commit that the writer makes of an `Expel`.
+        Command::AddMember { .. }
+        | Command::RemoveMember { .. }
+        | Command::DeleteChannel
+        | Command::Expel { .. }
+        | Command::Erase { .. }
+        | Command::EraseReaction { .. } => [None, None, None],
     }
 }
 
 /// Whether a command has a commit of its own.
 pub(crate) const fn is_administration(command: &Command) -> bool {
-    matches!(command, Command::AddMember { .. } | Command::RemoveMember { .. } | Command::DeleteChannel)
+    matches!(
+        command,
+        Command::AddMember { .. }
+            | Command::RemoveMember { .. }
+            | Command::DeleteChannel
+            | Command::Expel { .. }
+    )
 }
 
 /// Takes the next commit's commands from the front of the queue. Never empty where the queue is not.

@@ -53,13 +53,41 @@ pub enum Signature {
 pub enum Command {
     Send(Send),
     Edit(Edit),
-    Delete { message: MessageId },
-    React { message: MessageId, emoji: Emoji },
-    Unreact { message: MessageId, emoji: Emoji },
-    MarkRead { sequence: Sequence, allow_decrease: bool },
-    AddMember { user: UserId },
-    RemoveMember { user: UserId },
+    Delete {
+        message: MessageId,
+    },
+    React {
+        message: MessageId,
+        emoji: Emoji,
+    },
+    Unreact {
+        message: MessageId,
+        emoji: Emoji,
+    },
+    MarkRead {
+        sequence: Sequence,
+        allow_decrease: bool,
+    },
+    AddMember {
+        user: UserId,
+    },
+    RemoveMember {
+        user: UserId,
+    },
     DeleteChannel,
+    /// The next piece of what a ban promised here.
+    Expel {
+        user: UserId,
+    },
+    /// A deletion that the outbox has decided on.
+    Erase {
+        message: MessageId,
+    },
+    /// The removal of its caller's reaction that the outbox has decided on.
+    EraseReaction {
+        message: MessageId,
+        emoji: Emoji,
+    },
 }
 
 impl Command {

@@ -73,10 +73,14 @@ pub(crate) fn head_statement(channel: ChannelId) -> Statement {
 }
 
 /// The statements that make users known and tell what they may do in a channel.
-pub(crate) fn actor_statements(channel: ChannelId, callers: &[Caller], now: Timestamp) -> [Statement; 2] {
+pub(crate) fn actor_statements(channel: ChannelId, callers: &[Caller], now: Timestamp) -> [Statement; 3] {
     let params: Vec<Value> =
         vec![channel.to_string().into(), Value::Null, callers_json(callers.iter()).into(), now.into()];
-    [Statement::new(sql::PROVISION, params.clone()), Statement::new(sql::ACTORS, params)]
+    [
+        Statement::new(sql::PROVISION, params.clone()),
+        Statement::sharing(sql::VISIT, &params),
+        Statement::new(sql::ACTORS, params),
+    ]
 }
 
 fn callers_json<'a>(callers: impl Iterator<Item = &'a Caller>) -> String {
@@ -200,6 +204,8 @@ struct Lists {
     reacts: Vec<serde_json::Value>,
     unreacts: Vec<serde_json::Value>,
     reads: Vec<serde_json::Value>,
+    erasures: Vec<serde_json::Value>,
+    reaction_erasures: Vec<serde_json::Value>,
     /// All that name a message which was there before.
     touched: Vec<serde_json::Value>,
     touched_ids: Vec<String>,
@@ -281,7 +287,19 @@ impl Lists {
                 let back = u8::from(*allow_decrease);
                 self.reads.push(serde_json::json!({"k": k, "u": u, "sequence": sequence, "back": back}));
             }
-            Command::AddMember { .. } | Command::RemoveMember { .. } | Command::DeleteChannel => {}
+            Command::Erase { message } => {
+                self.erasures.push(serde_json::json!({"k": k, "u": u, "id": message}));
+                self.touch(k, operation, *message, None);
+            }
+            Command::EraseReaction { message, emoji } => {
+                self.reaction_erasures
+                    .push(serde_json::json!({"k": k, "u": u, "id": message, "emoji": emoji.as_str()}));
+                self.touch(k, operation, *message, Some(emoji.as_str()));
+            }
+            Command::AddMember { .. }
+            | Command::RemoveMember { .. }
+            | Command::DeleteChannel
+            | Command::Expel { .. } => {}
         }
     }
 
@@ -312,8 +330,9 @@ impl Commit {
         let mut all = Vec::with_capacity(16);
         if self.provision {
             all.push(Statement::new(sql::PROVISION, common.clone()));
+            all.push(Statement::sharing(sql::VISIT, &common));
         }
-        let kinds: [(&[serde_json::Value], &[&'static str]); 9] = [
+        let kinds: [(&[serde_json::Value], &[&'static str]); 11] = [
             (&lists.sends, &[sql::SEND]),
             (&lists.mentions, &[sql::SEND_MENTIONS]),
             (&lists.edits, &[sql::EDIT_FORGETS_MENTIONS]),
@@ -323,6 +342,8 @@ impl Commit {
             (&lists.reacts, &[sql::REACT, sql::REACT_TOUCHES]),
             (&lists.unreacts, &[sql::UNREACT_TOUCHES, sql::UNREACT]),
             (&lists.reads, &[sql::MARK_READ]),
+            (&lists.erasures, &[sql::ERASE_FORGETS_MENTIONS, sql::ERASE_FORGETS_REACTIONS, sql::ERASE]),
+            (&lists.reaction_erasures, &[sql::ERASE_REACTIONS_TOUCHES, sql::ERASE_REACTIONS]),
         ];
         for (list, statements) in kinds {
             push_all(&mut all, &common, list, statements);
@@ -493,9 +514,20 @@ impl Judge<'_> {
         let added = self.in_effect && row.reaction == Some(self.base + row.k as u64 + 1);
         match &operation.command {
             Command::Edit(_) if took_effect && !row.deleted => return Ok(Done::Edited),
-            Command::Delete { .. } if took_effect && row.deleted => return Ok(Done::Deleted),
+            Command::Delete { .. } | Command::Erase { .. } if took_effect && row.deleted => {
+                return Ok(Done::Deleted);
+            }
             Command::React { .. } if added => return Ok(Done::Reacted),
             Command::Unreact { .. } if took_effect && row.reaction.is_none() => return Ok(Done::Unreacted),
+            // Several of one message's may go at once: it has the revision of the last of them.
+            Command::EraseReaction { .. }
+                if self.in_effect && row.reaction.is_none() && row.revision > Some(self.base) =>
+            {
+                return Ok(Done::Unreacted);
+            }
+            Command::Erase { .. } | Command::EraseReaction { .. } => {
+                return Err(Code::MessageNotFound.with("there is nothing to erase"));
+            }
             _ => {}
         }
         self.actor(operation)?;

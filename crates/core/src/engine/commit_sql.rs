@@ -21,6 +21,7 @@
 
 use crate::{
     access::{banned_sql, bits_sql},
+    erasure::{erased_reaction_sql, erased_sql},
     message::{message_sql, reactions_sql},
     unread::{mentions_sql, unread_sql},
 };
@@ -58,7 +59,8 @@ macro_rules! on_message {
     () => {
         concat!(
             admitted!(),
-            " CROSS JOIN messages m ON m.id = op.id AND m.channel_id = c.id AND m.deleted = 0"
+            " CROSS JOIN messages m ON m.id = op.id AND m.channel_id = c.id AND m.deleted = 0 AND NOT ",
+            erased_sql!("m")
         )
     };
 }
@@ -71,6 +73,13 @@ pub(crate) const PROVISION: &str = "
     FROM json_each(?3) a
     WHERE EXISTS (SELECT 1 FROM channels WHERE id = ?1 AND deleted_at IS NULL)
     ON CONFLICT (id) DO UPDATE SET display_name = excluded.display_name WHERE users.display_name <> excluded.display_name";
+
+/// A ban finds the channels where its user has been by these.
+pub(crate) const VISIT: &str = "
+    INSERT INTO visitors (channel_id, user_id)
+    SELECT ?1, a.value->>'id' FROM json_each(?3) a
+    WHERE EXISTS (SELECT 1 FROM channels WHERE id = ?1 AND deleted_at IS NULL)
+    ON CONFLICT DO NOTHING";
 
 /// New messages. Sequences are dense because only what passes is numbered; revisions have holes where something did not.
 pub(crate) const SEND: &str = concat!(
@@ -87,7 +96,7 @@ pub(crate) const SEND: &str = concat!(
     WHERE actor.bits & 1
       AND (op.author IS NULL OR op.author = u.public_key)
       AND (op.reply IS NULL
-           OR EXISTS (SELECT 1 FROM messages r WHERE r.id = op.reply AND r.channel_id = c.id AND r.deleted = 0))
+           OR EXISTS (SELECT 1 FROM messages r WHERE r.id = op.reply AND r.channel_id = c.id AND r.deleted = 0 AND NOT ", erased_sql!("r"), "))
       AND (op.nonce IS NULL
            OR NOT EXISTS (SELECT 1 FROM messages n WHERE n.channel_id = c.id AND n.sender_id = op.u AND n.nonce = op.nonce))
       AND (op.seal IS NULL
@@ -177,18 +186,89 @@ pub(crate) const EDIT: &str = concat!(
 
 pub(crate) const DELETE_FORGETS_MENTIONS: &str = concat!(valid_deletions!(), forget_mentions!());
 
-pub(crate) const DELETE_FORGETS_REACTIONS: &str = concat!(
-    valid_deletions!(),
-    "DELETE FROM reactions WHERE channel_id = ?1 AND server_sequence IN (SELECT sequence FROM valid)"
+/// Takes the reactions off the `valid` messages.
+macro_rules! forget_reactions {
+    () => {
+        "DELETE FROM reactions WHERE channel_id = ?1 AND server_sequence IN (SELECT sequence FROM valid)"
+    };
+}
+
+/// Makes tombstones of the `valid` messages: each keeps its place, its sender and its time; what was said is erased.
+macro_rules! bury {
+    () => {
+        "UPDATE messages SET deleted = 1, deleted_by = valid.u, content_text = '', mention_user_ids = '[]',
+                mention_role_ids = '[]', payload = NULL, signature = NULL, signed_at = NULL, revision = valid.revision
+         FROM valid WHERE messages.channel_id = ?1 AND messages.server_sequence = valid.sequence
+           AND messages.server_sequence IN (SELECT sequence FROM valid)"
+    };
+}
+
+pub(crate) const DELETE_FORGETS_REACTIONS: &str = concat!(valid_deletions!(), forget_reactions!());
+pub(crate) const DELETE: &str = concat!(valid_deletions!(), bury!());
+
+/// The fence, for what the outbox has decided on: whoever is named as the one who did it need not be here any more.
+macro_rules! promised {
+    () => {
+        "op CROSS JOIN channels c ON c.id = ?1 AND c.commit_id = ?2 AND c.deleted_at IS NULL
+            CROSS JOIN messages m ON m.id = op.id AND m.channel_id = c.id AND m.deleted = 0"
+    };
+}
+
+/// `valid`: the messages of a banned user that are to be erased.
+macro_rules! valid_erasures {
+    () => {
+        concat!(
+            "WITH ",
+            ops!("id"),
+            ", valid AS MATERIALIZED (
+                SELECT op.u, m.server_sequence AS sequence, c.revision + op.k + 1 AS revision
+                FROM ",
+            promised!(),
+            " WHERE ",
+            erased_sql!("m"),
+            ")"
+        )
+    };
+}
+
+pub(crate) const ERASE_FORGETS_MENTIONS: &str = concat!(valid_erasures!(), forget_mentions!());
+pub(crate) const ERASE_FORGETS_REACTIONS: &str = concat!(valid_erasures!(), forget_reactions!());
+pub(crate) const ERASE: &str = concat!(valid_erasures!(), bury!());
+
+/// The reactions of a banned user that are to be erased.
+macro_rules! erased_reactions {
+    () => {
+        concat!(
+            promised!(),
+            " CROSS JOIN reactions r ON r.channel_id = c.id AND r.server_sequence = m.server_sequence AND r.emoji = op.emoji
+                   AND r.user_id = op.u AND ",
+            erased_reaction_sql!("r")
+        )
+    };
+}
+
+/// Marks the messages that lose reactions, each with the revision of the last that goes.
+pub(crate) const ERASE_REACTIONS_TOUCHES: &str = concat!(
+    "WITH ",
+    ops!("id", "emoji"),
+    ", gone AS MATERIALIZED (
+        SELECT m.server_sequence AS sequence, max(c.revision + op.k + 1) AS revision FROM ",
+    erased_reactions!(),
+    "
+        GROUP BY m.server_sequence)
+     UPDATE messages SET revision = gone.revision
+     FROM gone WHERE messages.channel_id = ?1 AND messages.server_sequence = gone.sequence
+       AND messages.server_sequence IN (SELECT sequence FROM gone)"
 );
 
-/// A tombstone keeps its place, its sender and its time; what was said is erased.
-pub(crate) const DELETE: &str = concat!(
-    valid_deletions!(),
-    "UPDATE messages SET deleted = 1, deleted_by = valid.u, content_text = '', mention_user_ids = '[]',
-            mention_role_ids = '[]', payload = NULL, signature = NULL, signed_at = NULL, revision = valid.revision
-     FROM valid WHERE messages.channel_id = ?1 AND messages.server_sequence = valid.sequence
-       AND messages.server_sequence IN (SELECT sequence FROM valid)"
+pub(crate) const ERASE_REACTIONS: &str = concat!(
+    "WITH ",
+    ops!("id", "emoji"),
+    "
+     DELETE FROM reactions WHERE (channel_id, server_sequence, emoji, user_id) IN (
+        SELECT r.channel_id, r.server_sequence, r.emoji, r.user_id FROM ",
+    erased_reactions!(),
+    ")"
 );
 
 /// New reactions, where that leaves a message with at most 20 distinct emoji: the first of this commit's to bring
@@ -291,7 +371,7 @@ pub(crate) const SENT: &str = concat!(
                         'first', json(CASE WHEN m.id IS NOT NULL THEN ", message_sql!(reactions_sql!("op.u", "20")), " END),
                         'digest', m.request_digest, 'signed_digest', m.signed_digest,
                         'reply_lives', op.reply IS NULL
-                            OR EXISTS (SELECT 1 FROM messages r WHERE r.id = op.reply AND r.channel_id = ?1 AND r.deleted = 0)) AS json
+                            OR EXISTS (SELECT 1 FROM messages r WHERE r.id = op.reply AND r.channel_id = ?1 AND r.deleted = 0 AND NOT ", erased_sql!("r"), ")) AS json
      FROM op LEFT JOIN messages own ON own.id = op.id
              LEFT JOIN messages m ON own.id IS NULL AND m.id = coalesce(
                  (SELECT s.id FROM messages s WHERE op.seal IS NOT NULL AND s.channel_id = ?1 AND s.signed_digest = op.seal),
@@ -301,7 +381,7 @@ pub(crate) const SENT: &str = concat!(
 /// What became of each edit, deletion, reaction and removal: the message as it is now.
 pub(crate) const TOUCHED: &str = concat!(
     "WITH ", ops!("id", "emoji"), "
-     SELECT json_object('k', op.k, 'found', m.id IS NOT NULL, 'sender', m.sender_id, 'deleted', m.deleted, 'revision', m.revision,
+     SELECT json_object('k', op.k, 'found', m.id IS NOT NULL, 'sender', m.sender_id, 'deleted', m.deleted OR ", erased_sql!("m"), ", 'revision', m.revision,
                         'signed', m.payload IS NOT NULL, 'signed_at', m.signed_at, 'edit_digest', m.edit_digest,
                         'reaction', (SELECT r.revision FROM reactions r WHERE r.channel_id = m.channel_id
                                      AND r.server_sequence = m.server_sequence AND r.emoji = op.emoji AND r.user_id = op.u)) AS json

@@ -63,6 +63,9 @@ impl<P: Platform> Channel<P> {
             // Lost since the knock: the channel was deleted, or the database does not answer.
             return socket.close(CloseCode::Restart, "start over with since");
         };
+        if !self.admissions.counts(&caller.user_id, &admission) {
+            return socket.close(CloseCode::Restart, "start over with since");
+        }
         let connection = self.random_id().to_string();
         let expires_at = if caller.expires_at > now { caller.expires_at } else { caller.expires_at + LEEWAY };
         let attachment = Attachment {

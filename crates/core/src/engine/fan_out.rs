@@ -166,6 +166,7 @@ impl<P: Platform> Channel<P> {
     }
 
     pub(crate) fn close_user(&self, user: &UserId, code: CloseCode, reason: &str) {
+        self.admissions.outdate(user);
         let connections: Vec<_> = self
             .sessions
             .borrow()
@@ -232,6 +233,8 @@ fn named(operation: &Operation) -> Option<String> {
     match &operation.command {
         Command::Edit(Edit { message, .. })
         | Command::Delete { message }
+        | Command::Erase { message }
+        | Command::EraseReaction { message, .. }
         | Command::React { message, .. }
         | Command::Unreact { message, .. } => Some(message.to_string()),
         _ => None,
@@ -349,7 +352,7 @@ impl Teller<'_> {
                     count: count.saturating_sub(*yet),
                 })))
             }
-            (Done::Unreacted, Command::Unreact { emoji, .. }) => {
+            (Done::Unreacted, Command::Unreact { emoji, .. } | Command::EraseReaction { emoji, .. }) => {
                 let message = self.state?.message();
                 Some(self.common_event(Payload::ReactionRemovedEvent(ReactionRemovedEvent {
                     message_id: message.id.clone(),

@@ -135,7 +135,10 @@ impl Limited {
             | Command::MarkRead { .. }
             | Command::AddMember { .. }
             | Command::RemoveMember { .. }
-            | Command::DeleteChannel => None,
+            | Command::DeleteChannel
+            | Command::Expel { .. }
+            | Command::Erase { .. }
+            | Command::EraseReaction { .. } => None,
         }
     }
 }

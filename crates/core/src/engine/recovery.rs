@@ -102,8 +102,13 @@ impl<P: Platform> Channel<P> {
             let mut at =
                 reader.take().filter(|at| at.cursor <= furthest).unwrap_or_else(|| Reader::at(furthest));
             let users: Vec<UserId> = behind.iter().filter_map(|(_, user)| UserId::parse(user).ok()).collect();
+            let forgotten = self.forgotten.get();
             let Ok(page) = self.read_page(at.cursor, &users).await else { return self.give_up() };
-            self.tell_page(&page);
+            if self.forgotten.get() != forgotten {
+                // It may be of before something was hidden.
+                continue;
+            }
+            self.tell_page(at.cursor, &page);
             let has_more = page.has_more;
             at.take(page);
             if !has_more {
@@ -135,12 +140,12 @@ impl<P: Platform> Channel<P> {
         }
     }
 
-    /// Tells everyone behind what of a page they lack.
-    fn tell_page(&self, page: &Changes) {
+    /// Tells everyone what they lack of a page that begins after `from`. Whoever came from further back while it was
+    /// read lacks more than that.
+    fn tell_page(&self, from: Revision, page: &Changes) {
         self.each_session(|session| {
-            let Some(since) = session.attachment.catching_up.filter(|since| *since < page.revision) else {
-                return true;
-            };
+            let meant = |since: &Revision| (from..page.revision).contains(since);
+            let Some(since) = session.attachment.catching_up.filter(meant) else { return true };
             let first = page.states.partition_point(|state| state.revision() <= since);
             let lacking = page.states.get(first..).unwrap_or_default();
             session.attachment.catching_up = Some(page.revision);

@@ -9,6 +9,7 @@ use prost::Message as _;
 
 use crate::{
     database::{Answers, Database, DatabaseError, Rows, Statement},
+    erasure::erased_reaction_sql,
     ids::{ChannelId, Revision, Sequence, UserId},
     message::{MessageRow, message_sql, reactions_sql},
     proto::ChatMessage,
@@ -117,10 +118,12 @@ const CHANGED: &str = concat!(
 const REVISION: &str = "SELECT json(revision) AS json FROM channels WHERE id = ?1";
 
 /// Which of the users in `?3` reacted to which of the messages in `?2`.
-const WHO_REACTED: &str = "
-    SELECT json_array(r.server_sequence, r.emoji, r.user_id) AS json
+const WHO_REACTED: &str = concat!(
+    "SELECT json_array(r.server_sequence, r.emoji, r.user_id) AS json
     FROM json_each(?2) s CROSS JOIN reactions r ON r.channel_id = ?1 AND r.server_sequence = s.value
-    WHERE r.user_id IN (SELECT value FROM json_each(?3))";
+    WHERE r.user_id IN (SELECT value FROM json_each(?3)) AND NOT ",
+    erased_reaction_sql!("r")
+);
 
 /// The statement that reads the messages of these ids.
 pub(crate) fn by_id(channel: ChannelId, ids: &[String]) -> Statement {

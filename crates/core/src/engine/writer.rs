@@ -275,10 +275,15 @@ impl<P: Platform> Channel<P> {
                 for reply in replies {
                     self.answer(reply, Err(Problem::storage_unavailable()), id);
                 }
-                *self.writer.unsettled.borrow_mut() = Some(commit);
+                self.leave_unsettled(commit);
             }
             Err(Failure::Refused(why)) => self.one_by_one(commit, replies, &why).await,
         }
+    }
+
+    /// Leaves a commit of unknown fate to be settled before the next.
+    pub(super) fn leave_unsettled(&self, commit: Commit) {
+        *self.writer.unsettled.borrow_mut() = Some(commit);
     }
 
     /// One command that the database refuses must not fail its neighbours.
@@ -296,7 +301,7 @@ impl<P: Platform> Channel<P> {
     }
 
     /// Runs a commit until its fate is known, within the bounds.
-    async fn run(&self, commit: &Commit) -> Result<Outcome, Failure> {
+    pub(super) async fn run(&self, commit: &Commit) -> Result<Outcome, Failure> {
         let mut pauses = PAUSES.iter();
         let mut fenced = 0;
         loop {
@@ -425,6 +430,9 @@ impl<P: Platform> Channel<P> {
 
     async fn administer(self: &Rc<Self>, id: CommitId, operation: Operation, reply: Reply) {
         let Operation { caller, command, timestamp, .. } = operation;
+        if let Command::Expel { user } = command {
+            return self.expel(id, &user, reply).await;
+        }
         let deletes = matches!(command, Command::DeleteChannel);
         if deletes {
             // Before the promise is made, so that a crash right after it forgets nothing.
@@ -532,7 +540,7 @@ impl<P: Platform> Channel<P> {
     }
 }
 
-enum Failure {
+pub(super) enum Failure {
     NoChannel(Vec<Problem>),
     Unavailable,
     Refused(String),

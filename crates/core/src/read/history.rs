@@ -8,6 +8,7 @@ use super::{MAX_NUMBER, cut, snapshot};
 use crate::{
     access::Caller,
     database::{Answers, Database, DatabaseError, Statement},
+    erasure::erased_sql,
     ids::{ChannelId, Sequence, Timestamp},
     message::{MessageRow, message_sql, reactions_sql},
     problem::{Code, Problem},
@@ -74,16 +75,18 @@ impl PageRequest {
 /// The newest `?3` live messages below `?4`, as `?2` sees them.
 const BELOW: &str = concat!(
     "SELECT ",
-    message_sql!(reactions_sql!("?2", "20")),
+    message_sql!(reactions_sql!("?2", "20"), live),
     " AS json
-     FROM messages m WHERE m.channel_id = ?1 AND m.server_sequence < ?4 AND m.deleted = 0
+     FROM messages m WHERE m.channel_id = ?1 AND m.server_sequence < ?4 AND m.deleted = 0 AND NOT ",
+    erased_sql!("m"),
+    "
      ORDER BY m.server_sequence DESC LIMIT ?3"
 );
 
 /// The same, but only so many as are left of `?3` where up to `?5` messages from `?4` on stand beside them.
 const BELOW_THE_NEWER: &str = concat!(
-    "SELECT ", message_sql!(reactions_sql!("?2", "20")), " AS json
-     FROM messages m WHERE m.channel_id = ?1 AND m.server_sequence < ?4 AND m.deleted = 0
+    "SELECT ", message_sql!(reactions_sql!("?2", "20"), live), " AS json
+     FROM messages m WHERE m.channel_id = ?1 AND m.server_sequence < ?4 AND m.deleted = 0 AND NOT ", erased_sql!("m"), "
      ORDER BY m.server_sequence DESC
      LIMIT ?3 - coalesce((SELECT max(0, min(?5, c.last_sequence + 1 - ?4)) FROM channels c WHERE c.id = ?1), 0)"
 );
@@ -91,19 +94,27 @@ const BELOW_THE_NEWER: &str = concat!(
 /// The oldest `?3` live messages from `?4` on, as `?2` sees them.
 const FROM: &str = concat!(
     "SELECT ",
-    message_sql!(reactions_sql!("?2", "20")),
+    message_sql!(reactions_sql!("?2", "20"), live),
     " AS json
-     FROM messages m WHERE m.channel_id = ?1 AND m.server_sequence >= ?4 AND m.deleted = 0
+     FROM messages m WHERE m.channel_id = ?1 AND m.server_sequence >= ?4 AND m.deleted = 0 AND NOT ",
+    erased_sql!("m"),
+    "
      ORDER BY m.server_sequence LIMIT ?3"
 );
 
 /// Whether any live message is below `?2`.
-const ANY_BELOW: &str = "
-    SELECT json(EXISTS (SELECT 1 FROM messages WHERE channel_id = ?1 AND server_sequence < ?2 AND deleted = 0)) AS json";
+const ANY_BELOW: &str = concat!(
+    "SELECT json(EXISTS (SELECT 1 FROM messages m WHERE m.channel_id = ?1 AND m.server_sequence < ?2 AND m.deleted = 0 AND NOT ",
+    erased_sql!("m"),
+    ")) AS json"
+);
 
 /// Whether any live message is at `?2` or above.
-const ANY_FROM: &str = "
-    SELECT json(EXISTS (SELECT 1 FROM messages WHERE channel_id = ?1 AND server_sequence >= ?2 AND deleted = 0)) AS json";
+const ANY_FROM: &str = concat!(
+    "SELECT json(EXISTS (SELECT 1 FROM messages m WHERE m.channel_id = ?1 AND m.server_sequence >= ?2 AND m.deleted = 0 AND NOT ",
+    erased_sql!("m"),
+    ")) AS json"
+);
 
 /// Reads a page.
 ///

@@ -4,6 +4,7 @@ use super::snapshot;
 use crate::{
     access::Caller,
     database::{Database, Statement},
+    erasure::erased_sql,
     ids::{ChannelId, MessageId, Timestamp},
     message::{MessageRow, message_sql, reactions_sql},
     problem::{Code, Problem},
@@ -12,9 +13,10 @@ use crate::{
 
 const ONE: &str = concat!(
     "SELECT ",
-    message_sql!(reactions_sql!("?2", "20")),
+    message_sql!(reactions_sql!("?2", "20"), live),
     " AS json
-     FROM messages m WHERE m.id = ?3 AND m.channel_id = ?1 AND m.deleted = 0"
+     FROM messages m WHERE m.id = ?3 AND m.channel_id = ?1 AND m.deleted = 0 AND NOT ",
+    erased_sql!("m")
 );
 
 /// What is said where a channel has no such live message.

@@ -7,6 +7,7 @@ use crate::{
     access::Caller,
     database::{Database, Statement},
     emoji::Emoji,
+    erasure::{erased_reaction_sql, erased_sql},
     ids::{ChannelId, MessageId, Timestamp, UserId},
     message::{ReactionRow, reactions_sql, summaries},
     problem::Problem,
@@ -17,7 +18,8 @@ const LIST: &str = concat!(
     "SELECT ",
     reactions_sql!("?2", "20"),
     " AS json
-     FROM messages m WHERE m.id = ?3 AND m.channel_id = ?1 AND m.deleted = 0"
+     FROM messages m WHERE m.id = ?3 AND m.channel_id = ?1 AND m.deleted = 0 AND NOT ",
+    erased_sql!("m")
 );
 
 /// Reads the summary of each emoji on a live message.
@@ -57,18 +59,22 @@ pub struct ReactionUsers {
     pub has_more: bool,
 }
 
-const LIVES: &str = "
-    SELECT json(1) AS json FROM messages WHERE id = ?2 AND channel_id = ?1 AND deleted = 0";
+const LIVES: &str = concat!(
+    "SELECT json(1) AS json FROM messages m WHERE m.id = ?2 AND m.channel_id = ?1 AND m.deleted = 0 AND NOT ",
+    erased_sql!("m")
+);
 
 /// The first `?5` users after `?4` who reacted with `?3`.
-const USERS: &str = "
-    SELECT json_object('user_id', r.user_id, 'display_name', u.display_name, 'timestamp', r.created_at) AS json
+const USERS: &str = concat!(
+    "SELECT json_object('user_id', r.user_id, 'display_name', u.display_name, 'timestamp', r.created_at) AS json
     FROM messages m
          CROSS JOIN reactions r ON r.channel_id = m.channel_id AND r.server_sequence = m.server_sequence
                 AND r.emoji = ?3 AND r.user_id > ?4
          CROSS JOIN users u ON u.id = r.user_id
-    WHERE m.id = ?2 AND m.channel_id = ?1
-    ORDER BY r.user_id LIMIT ?5";
+    WHERE m.id = ?2 AND m.channel_id = ?1 AND NOT ",
+    erased_reaction_sql!("r"),
+    " ORDER BY r.user_id LIMIT ?5"
+);
 
 /// Reads who reacted to a live message with one emoji, from after a user on: nobody where it is not there.
 ///

@@ -1,8 +1,25 @@
 //! Who may do what to whom, over a real SQLite: roles, bans, and what they leave on record.
 
+#![allow(unreachable_pub, reason = "a test is a crate of its own")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../simulation/client.rs"]
+#[allow(dead_code, reason = "shared with the simulation, which uses more of it")]
+mod client;
+#[path = "../simulation/object.rs"]
+#[allow(dead_code, reason = "shared with the simulation, which uses more of it")]
+mod object;
+#[path = "../simulation/planted.rs"]
+#[allow(dead_code, reason = "shared with the simulation, which uses more of it")]
+mod planted;
+#[path = "../simulation/world.rs"]
+#[allow(dead_code, reason = "shared with the simulation, which uses more of it")]
+mod world;
+
+mod bans;
+mod erasure;
 mod roles;
 
 use std::cell::Cell;
