@@ -1,7 +1,7 @@
 // The server under test: the built Worker in workerd, with D1 and Durable Objects on disk.
 //
 // Speaks JSON lines with the test process. The first line of stdin says what to run:
-//   {root, build, state, port, vars}
+//   {root, build, state, port, vars, log}
 // and is answered with {ready: true, url} or {ready: false, error}. Then each {id, cmd, …} is answered with
 // {id, result} or {id, error}:
 //   evict {channel}      drops the channel's object from memory as soon as it rests, and its sockets hibernate; false
@@ -43,7 +43,12 @@ process.env.CLOUDFLARE_CF_FETCH_ENABLED = "false";
 
 const write = process.stdout.write.bind(process.stdout);
 const say = (message) => write(`${JSON.stringify(message)}\n`);
-const log = (message) => process.env.EDGEWISE_TEST_LOG && process.stderr.write(`${message}\n`);
+/** Where what the server logs is kept, if it is to be. */
+let logFile;
+const log = (message) => {
+    if (process.env.EDGEWISE_TEST_LOG) process.stderr.write(`${message}\n`);
+    if (logFile) fs.appendFileSync(logFile, `${message}\n`);
+};
 
 // What libraries have to say is no part of the conversation.
 process.stdout.write = (text) => {
@@ -141,7 +146,7 @@ const lines = readline.createInterface({ input: process.stdin });
 lines.on("close", () => end(0));
 lines.once("line", (first) => {
     const options = JSON.parse(first);
-    ({ state } = options);
+    ({ state, log: logFile } = options);
     const running = start(options);
     running.catch((error) => {
         say({ ready: false, error: String(error?.stack ?? error) });

@@ -22,6 +22,8 @@ use tokio::sync::oneshot;
 pub(crate) struct Plan {
     pub(crate) state: PathBuf,
     pub(crate) vars: HashMap<String, String>,
+    /// Where what the server logs is kept, if it is to be.
+    pub(crate) log: Option<PathBuf>,
 }
 
 /// The running process. Ends when dropped, and with it everything that it started; so it does with this program.
@@ -54,8 +56,9 @@ impl Node {
             });
         let mut stdin = child.stdin.take().expect("stdin is piped");
         let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
-        let plan =
-            json!({"root": root, "build": build, "state": plan.state, "port": port, "vars": plan.vars});
+        let plan = json!({
+            "root": root, "build": build, "state": plan.state, "port": port, "vars": plan.vars, "log": plan.log,
+        });
         writeln!(stdin, "{plan}").expect("the harness takes its plan");
 
         let first = lines.next().and_then(Result::ok).unwrap_or_default();

@@ -47,6 +47,16 @@ impl Server {
     /// One with further settings; an empty one takes a setting away.
     #[must_use]
     pub fn with_vars(vars: &[(&str, &str)]) -> Self {
+        Self::start_as(vars, false)
+    }
+
+    /// One whose log is kept, for [`Server::log`].
+    #[must_use]
+    pub fn keeping_log(vars: &[(&str, &str)]) -> Self {
+        Self::start_as(vars, true)
+    }
+
+    fn start_as(vars: &[(&str, &str)], keeps_log: bool) -> Self {
         static SERVERS: AtomicU32 = AtomicU32::new(0);
         let usual = [
             ("JWT_SECRET", SECRET),
@@ -60,7 +70,8 @@ impl Server {
         let vars = vars.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         let number = SERVERS.fetch_add(1, Ordering::Relaxed);
         let state = env::temp_dir().join(format!("edgewise-test-{}-{number}", process::id()));
-        let plan = Plan { state, vars };
+        let log = keeps_log.then(|| state.with_extension("log"));
+        let plan = Plan { state, vars, log };
         let node = Node::start(&plan, 0);
         Self { plan, url: node.url.clone(), node: Mutex::new(Some(node)) }
     }
@@ -68,6 +79,12 @@ impl Server {
     /// Where it is: `http://127.0.0.1:41234`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// What the server has logged, and everything that it runs on.
+    pub fn log(&self) -> String {
+        let log = self.plan.log.as_ref().expect("the log is kept");
+        fs::read_to_string(log).unwrap_or_default()
     }
 
     /// A path for a file that goes when the server does.
@@ -168,6 +185,9 @@ impl Drop for Server {
         *self.node.lock().unwrap_or_else(PoisonError::into_inner) = None;
         // What a killed process could not take along.
         let _ = fs::remove_dir_all(&self.plan.state);
+        if let Some(log) = &self.plan.log {
+            let _ = fs::remove_file(log);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who may do what: tokens, private channels, roles, bans.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use edgewise_tests::{Room, SECRET, Server, User};
+use edgewise_tests::{Room, SECRET, Server, User, ask};
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -84,6 +84,7 @@ async fn tokens_that_are_none() {
     let room = Server::shared().room().await;
     let ana = || room.token("ana");
     let good = ana().mint();
+    let mut open = room.user("ana").connect().await;
     let (signed, signature) = good.rsplit_once('.').unwrap();
     let payload = |json: &str| {
         let (header, _) = signed.split_once('.').unwrap();
@@ -123,7 +124,13 @@ async fn tokens_that_are_none() {
         &room.token("a/b").mint(),
         &room.token(&"x".repeat(129)).mint(),
     ] {
-        room.with_token(token).get("messages").send().await.refused(401, "TOKEN_INVALID");
+        let user = room.with_token(token);
+        user.get("messages").send().await.refused(401, "TOKEN_INVALID");
+        user.dial().refused(4002).await;
+        user.dial().token_in_header().refused(4002).await;
+        user.dial().token_in_query().refused(4002).await;
+        let refresh = ask::refresh(token);
+        open.refused(refresh, 401, "TOKEN_INVALID").await;
     }
 }
 

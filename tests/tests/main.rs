@@ -1,6 +1,7 @@
 //! The contract, held against the real Worker in workerd, with D1 and hibernating sockets. One file a resource.
 
 mod access;
+mod attacks;
 mod audit;
 mod authorship;
 mod bans;
