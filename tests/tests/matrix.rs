@@ -192,6 +192,9 @@ fn table() -> Vec<Row> {
         row("DELETE /api/roles/{role_id}", User(MANAGE_ROLES), 204),
         row("PUT /api/users/{user_id}/roles/{role_id}", User(MANAGE_ROLES), 204),
         row("DELETE /api/users/{user_id}/roles/{role_id}", User(MANAGE_ROLES), 204),
+        row("GET /api/bans", User(BAN_MEMBERS), 200),
+        row("PUT /api/bans/{user_id}", User(BAN_MEMBERS), 204).with("{user_id}", "{someone}").body(json!({})),
+        row("DELETE /api/bans/{user_id}", User(BAN_MEMBERS), 204).with("{user_id}", "{outcast}"),
         row("GET /api/audit", User(BAN_MEMBERS), 200),
         row("GET /api/users/{user_id}", User(0), 200),
         row("PATCH /api/users/{user_id}", User(0), 200)
@@ -244,9 +247,13 @@ impl Cast {
         cast.server.sql(sql, json!([role, KICK_MEMBERS | BAN_MEMBERS | MANAGE_MESSAGES])).await;
         let sql = "INSERT INTO user_roles (user_id, role_id) VALUES (?, ?)";
         cast.server.sql(sql, json!([cast.id(Moderator), role])).await;
-        let sql = "INSERT INTO bans (user_id, banned_by, created_at) VALUES (?, 'olga', 1)";
-        cast.server.sql(sql, json!([cast.id(Banned)])).await;
+        cast.ban(&cast.id(Banned)).await;
         cast
+    }
+
+    async fn ban(&self, id: &str) {
+        let sql = "INSERT INTO bans (user_id, banned_by, created_at) VALUES (?, 'olga', 1)";
+        self.server.sql(sql, json!([id])).await;
     }
 
     async fn know(&self, id: &str) {
@@ -289,12 +296,12 @@ impl Cast {
     }
 }
 
-/// What a request is about, and nobody else's: a channel; where they are needed, a message, a role, an invite.
+/// What a request is about, and nobody else's: a channel; where they are needed, a message, a role, an invite, a user.
 struct Scene<'a> {
     cast: &'a Cast,
     channel: String,
     message: String,
-    /// The role's id, or the invite's code.
+    /// The role's, the invite's or a user's id.
     thing: String,
 }
 
@@ -341,6 +348,8 @@ impl Scene<'_> {
             .replace("{user_id}", &self.cast.bystander())
             .replace("{role_id}", &self.thing)
             .replace("{code}", &self.thing)
+            .replace("{someone}", &self.thing)
+            .replace("{outcast}", &self.thing)
             .replace("{public_key}", &self.public_key())
             .replace("{emoji}", "x")
             .replace("{unique}", &Uuid::new_v4().to_string())
@@ -353,6 +362,12 @@ impl Scene<'_> {
         }
         if row.path.contains("{role_id}") {
             self.set_role().await;
+        }
+        if row.path.contains("{someone}") || row.path.contains("{outcast}") {
+            self.cast.know(&self.thing).await;
+        }
+        if row.path.contains("{outcast}") {
+            self.cast.ban(&self.thing).await;
         }
         if row.path.contains("{code}") {
             self.set_invite().await;
