@@ -87,6 +87,12 @@ impl Author {
         Signer::new(self.key.as_bytes())
     }
 
+    /// The seed of the key.
+    #[must_use]
+    pub fn seed(&self) -> [u8; 32] {
+        self.key.to_bytes()
+    }
+
     /// The user alone.
     #[must_use]
     pub fn user(self) -> User {

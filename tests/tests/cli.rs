@@ -1,6 +1,6 @@
 //! The `edgewise` command: a channel at the prompt.
 
-use std::time::Duration;
+use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use edgewise_client::{Draft, Message, Retry};
 use edgewise_tests::{
@@ -120,4 +120,52 @@ async fn tail_survives_restarts_and_shows_nothing_twice() {
         let line = tail.next().await;
         assert_eq!((&line["change"], &line["message"]["id"]), (&json!("created"), &json!(message.id)));
     }
+}
+
+#[tokio::test]
+async fn what_is_signed_is_shown_so() {
+    let room = Server::shared().room().await;
+    let (author, ben) = (room.author().await, room.user("ben"));
+    let (channel, key) = (room.id.as_str(), room.scratch(&room.id));
+    fs::write(&key, hex::encode(author.seed())).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let key = key.to_str().unwrap();
+    let open = try_run(&author, &["send", channel, "--key", key, "x"]).await;
+    assert!(
+        !open.status.success() && String::from_utf8_lossy(&open.stderr).contains("chmod 600"),
+        "{open:?}"
+    );
+
+    fs::set_permissions(key, fs::Permissions::from_mode(0o600)).unwrap();
+    for number in 1..=3 {
+        run(&author, &["send", channel, "--key", key, &format!("number {number}")]).await;
+    }
+    author.send("unsigned").await;
+    run(&author, &["edit", channel, "2", "--key", key, "number 2, corrected"]).await;
+    let unsigned = try_run(&author, &["edit", channel, "2", "unsigned"]).await;
+    assert!(String::from_utf8_lossy(&unsigned.stderr).contains("SIGNATURE_REQUIRED"), "{unsigned:?}");
+    let sql = "UPDATE messages SET content_text = 'altered' WHERE channel_id = ? AND server_sequence = 3";
+    room.sql(sql, json!([channel])).await;
+
+    let told = run(&ben, &["history", channel]).await;
+    let shown: Vec<_> = told.lines().filter_map(|line| Some(line.split_once(' ')?.1)).collect();
+    let marked = |line: usize, mark: &str| {
+        assert!(shown[line].starts_with(&format!("{mark}#{line} ")), "{told}");
+    };
+    // The first line names the day.
+    marked(1, "✓");
+    marked(2, "✓");
+    marked(3, "✗");
+    marked(4, " ");
+    assert!(shown[2].ends_with("number 2, corrected (edited)"), "{told}");
+    let json = lines(&run(&ben, &["history", channel, "--json"]).await);
+    let found: Vec<_> = json.iter().map(|message| message["authenticity"].as_str().unwrap()).collect();
+    assert_eq!(found, ["verified", "verified", "forged", "unsigned"]);
+
+    let mut tail = Watch::start(&ben, &["tail", channel, "--json"]);
+    for authenticity in &found {
+        assert_eq!(tail.next().await["message"]["authenticity"], *authenticity);
+    }
+    author.try_post(&author.note("live").sign()).await.expect(201);
+    assert_eq!(tail.next().await["message"]["authenticity"], "verified");
 }

@@ -4,6 +4,7 @@ mod commands;
 mod context;
 mod failure;
 mod find;
+mod key;
 mod replay;
 mod screen;
 

@@ -8,12 +8,14 @@ use std::{
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
-use edgewise_client::{Change, Message, Reacted};
+use edgewise_client::{Authenticity, Change, Message, Reacted};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
 const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
+const VERIFIED: Style = AnsiColor::Green.on_default();
+const FORGED: Style = AnsiColor::Red.on_default().bold();
 const NAMES: [AnsiColor; 6] = [
     AnsiColor::Cyan,
     AnsiColor::Green,
@@ -74,7 +76,8 @@ impl Screen {
                 let time = self.time(message.edit_timestamp.unwrap_or(message.timestamp));
                 let content = indented(&message.content);
                 format!(
-                    "{DIM}{time}  {}{DIM:#} {} {DIM}edited:{DIM:#} {content}\n",
+                    "{DIM}{time}{DIM:#} {}{DIM}{}{DIM:#} {} {DIM}edited:{DIM:#} {content}\n",
+                    mark(message),
                     number(message),
                     name(message)
                 )
@@ -91,7 +94,9 @@ impl Screen {
             Change::ReactionRemoved(reacted) => reaction_text(reacted, "took back", "from"),
             Change::Touched { message } => {
                 format!(
-                    "{INDENT}{DIM}{} changed:{DIM:#} {}\n",
+                    "{:>7}{}{DIM}{} changed:{DIM:#} {}\n",
+                    "",
+                    mark(message),
                     reference(message),
                     indented(&message.content)
                 )
@@ -101,10 +106,11 @@ impl Screen {
         write!(self.out, "{text}")
     }
 
-    /// `14:02  #7 Ana ↩ #3 Ben: Hello`, further lines indented, reactions below.
+    /// `14:02 ✓#7 Ana ↩ #3 Ben: Hello`, further lines indented, reactions below.
     fn message_text(&self, message: &Message) -> String {
         let time = self.time(message.timestamp);
-        let mut text = format!("{DIM}{time}  {}{DIM:#} {}", number(message), name(message));
+        let mut text =
+            format!("{DIM}{time}{DIM:#} {}{DIM}{}{DIM:#} {}", mark(message), number(message), name(message));
         if let Some(target) = &message.reply_to_id {
             let target = self.known.get(target).map_or_else(
                 || "an older message".to_owned(),
@@ -167,6 +173,16 @@ fn reference(message: &Message) -> String {
         return number(message);
     }
     format!("{} of {}", number(message), plain(&message.sender_display_name))
+}
+
+/// Whether a message is what its author signed: `✓` where it is, `✗` where it is not, nothing where nobody did. It stands
+/// before the number, where no name and no content reaches.
+fn mark(message: &Message) -> String {
+    match message.authenticity {
+        Authenticity::Unsigned => " ".to_owned(),
+        Authenticity::Verified => format!("{VERIFIED}✓{VERIFIED:#}"),
+        Authenticity::Forged => format!("{FORGED}✗{FORGED:#}"),
+    }
 }
 
 fn number(message: &Message) -> String {
@@ -255,6 +271,23 @@ mod tests {
         let reply = Message { reply_to_id: Some("m7".into()), edited: true, reactions, ..message() };
         let expected = "11:06  #7 Ana ↩ #7 Ana: Hello\n        you (edited)\n        👍 2\n";
         assert_eq!(bare(&screen.message_text(&reply)), expected);
+    }
+
+    #[test]
+    fn whether_it_is_signed_shows_where_nobody_else_writes() {
+        let screen = screen();
+        let line = |authenticity, name: &str| {
+            let message = Message {
+                authenticity,
+                sender_display_name: name.into(),
+                content: "x\n14:02 ✓#8 Ben: y".into(),
+                ..message()
+            };
+            bare(&screen.message_text(&message))
+        };
+        assert_eq!(line(Authenticity::Verified, "Ana"), "11:06 ✓#7 Ana: x\n        14:02 ✓#8 Ben: y\n");
+        assert_eq!(line(Authenticity::Forged, "Ana")[..12], *"11:06 ✗#7 ");
+        assert_eq!(line(Authenticity::Unsigned, "✓#7 Ana")[..10], *"11:06  #7 ");
     }
 
     #[test]

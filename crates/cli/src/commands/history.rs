@@ -13,7 +13,10 @@ Examples:
   edgewise history general
   edgewise history general --before 120 --limit 20
   edgewise history general --around 57
-  edgewise history general --limit 5000 --json > general.jsonl")]
+  edgewise history general --limit 5000 --json > general.jsonl
+
+A ✓ before a message's number says that its author signed what it says, a ✗ that it is not what its author
+signed; without a mark it is the server's word.")]
 pub(crate) struct History {
     /// A channel's name or id.
     channel: String,

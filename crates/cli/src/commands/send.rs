@@ -9,6 +9,7 @@ use crate::{context::Context, failure::Failure, find};
 Examples:
   edgewise send general 'The build is green, @user:ben'
   edgewise send general --reply-to 12 'Same here'
+  edgewise send general --key ~/.edgewise-key 'I said so, and nobody else'
   git log --oneline -5 | edgewise send general -")]
 pub(crate) struct Send {
     /// A channel's name or id.

@@ -18,6 +18,9 @@ Examples:
   edgewise tail general -n 0 --json | jq -r 'select(.change == \"created\") | .message.content'
   edgewise tail general --since 4711
 
+A ✓ before a message's number says that its author signed what it says, a ✗ that it is not what its author
+signed; without a mark it is the server's word.
+
 With --json every line is a change: created, edited, deleted, reaction_added, reaction_removed,
 or touched (an older message changed in some way while the connection was away).")]
 pub(crate) struct Tail {
