@@ -108,6 +108,8 @@ impl Client {
                     message.content.clear();
                     message.mention_user_ids.clear();
                     message.mention_role_ids.clear();
+                    message.signature.clear();
+                    message.envelope.clear();
                     held.reactors.clear();
                 });
             }

@@ -12,6 +12,7 @@ mod client;
 mod object;
 mod planted;
 mod run;
+mod signing;
 mod world;
 
 use planted::Planted;

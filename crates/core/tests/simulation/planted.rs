@@ -18,15 +18,21 @@ pub enum Planted {
     ReactionsOutliveMessage,
     /// Sequences are counted over all commands, refused ones included: holes.
     SequenceCountsRefused,
+    /// An edit takes the place of a later one.
+    OlderEditComesBack,
+    /// A deletion leaves the envelope, and with it what was said.
+    EnvelopeOutlivesMessage,
 }
 
 impl Planted {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::NoFence,
         Self::AckBeforeCommit,
         Self::ReactionWithoutRevision,
         Self::ReactionsOutliveMessage,
         Self::SequenceCountsRefused,
+        Self::OlderEditComesBack,
+        Self::EnvelopeOutlivesMessage,
     ];
 
     pub fn run(self, database: &Sqlite, statements: &[Statement]) -> Result<Vec<Rows>, DatabaseError> {
@@ -62,6 +68,8 @@ impl Planted {
             {
                 sql.replace("IN (SELECT sequence FROM valid)", "IN (SELECT -1 FROM valid)")
             }
+            Self::OlderEditComesBack => sql.replace("m.signed_at < op.sealed_at", "true"),
+            Self::EnvelopeOutlivesMessage => sql.replace("payload = NULL, ", ""),
             Self::SequenceCountsRefused => sql.replace("row_number() OVER (ORDER BY op.k)", "op.k + 1"),
             _ => return statement.clone(),
         };

@@ -14,8 +14,9 @@ use edgewise_core::{
     envelope::Rules,
     ids::{ChannelId, UserId},
     proto::{
-        Ack, AddReactionRequest, DeleteMessageRequest, EditMessageRequest, Envelope, RemoveReactionRequest,
-        SendMessageRequest, UpdateLastReadRequest, envelope::Payload,
+        Ack, AddReactionRequest, ChatMessage, DeleteMessageRequest, EditMessageRequest, Envelope,
+        GossipEnvelope, MessageType, RemoveReactionRequest, SendMessageRequest, UpdateLastReadRequest,
+        envelope::Payload,
     },
     read,
 };
@@ -25,6 +26,7 @@ use crate::{
     client::{Answer, Client, Held},
     object::{Faults, SimPlatform, SimSocket, Wire},
     planted::Planted,
+    signing,
     support::sqlite::Sqlite,
     world::World,
 };
@@ -50,9 +52,11 @@ struct Asked {
 /// What was promised, and must be so at the end.
 #[derive(Default)]
 struct Promises {
-    /// Content of acked sends, and under which id.
+    /// Acked sends, by nonce or by what was signed, and under which id.
     sent: BTreeMap<String, String>,
     deleted: Vec<String>,
+    /// The latest time of a message's acked signed edits, by message id.
+    edited: BTreeMap<String, u64>,
     /// Sequences acked, by connection and place.
     order: HashMap<u64, BTreeMap<u64, u64>>,
     broken: Vec<String>,
@@ -85,6 +89,9 @@ impl Run {
         database.execute(&format!(
             "INSERT INTO bans (user_id, banned_by, created_at) VALUES ('{BANNED}', 'owner', 0)"
         ));
+        for user in ["user0", "user1", "user2", "user3", BANNED] {
+            signing::register(&database, user);
+        }
         let clients = (0..CLIENTS)
             .map(|n| Client { user: format!("user{}", n % 4), batches: n % 3 != 0, ..Client::default() })
             .collect();
@@ -323,6 +330,25 @@ impl Run {
         let n = self.asked_count;
         let emoji = (*rng.pick(&EMOJI).unwrap()).to_owned();
         match (rng.below(10), message_id) {
+            (0..5, reply) | (_, reply @ None) if rng.chance(25) => {
+                let message = ChatMessage {
+                    channel_id: self.channel.to_string(),
+                    content: format!("{user} signs @user:user1 {n}"),
+                    reply_to_id: reply.filter(|_| rng.chance(20)),
+                    nonce: if rng.chance(50) { format!("{user}/{n}") } else { String::new() },
+                    ..ChatMessage::default()
+                };
+                let envelope = signing::sign(user, self.channel, MessageType::Chat, n, &message);
+                Payload::SendMessageRequest(SendMessageRequest { envelope, ..SendMessageRequest::default() })
+            }
+            (5, Some(id)) if rng.chance(60) => {
+                // Of all of a message's edits only those that are later than all before take effect.
+                let (at, content) = (n + rng.below(200), format!("{user} edits and signs {n}"));
+                let message = ChatMessage { id, content, ..ChatMessage::default() };
+                let envelope = signing::sign(user, self.channel, MessageType::ChatEdit, at, &message);
+                let message_id = message.id;
+                Payload::EditMessageRequest(EditMessageRequest { message_id, envelope, ..Default::default() })
+            }
             (0..5, reply) | (_, reply @ None) => Payload::SendMessageRequest(SendMessageRequest {
                 content: format!("{user} @user:user1 {n}"),
                 reply_to_id: reply.filter(|_| rng.chance(20)),
@@ -500,7 +526,14 @@ impl Run {
         )?;
         self.must_be(
             "messages sent twice",
-            "SELECT count(*) - count(DISTINCT sender_id || '/' || nonce) FROM messages",
+            "SELECT count(*) - count(DISTINCT coalesce(sender_id || '/' || nonce, signed_digest)) FROM messages",
+            0,
+        )?;
+        self.must_be(
+            "signed messages without their envelope, and the other way round",
+            "SELECT count(*) FROM messages WHERE (signed_at IS NULL) <> (payload IS NULL)
+                 OR (payload IS NULL) <> (signature IS NULL)
+                 OR payload IS NULL AND NOT deleted AND coalesce(edit_digest, signed_digest) IS NOT NULL",
             0,
         )?;
         self.must_be(
@@ -524,13 +557,20 @@ impl Run {
             return Err(broken.clone());
         }
         for (nonce, id) in &promises.sent {
-            let sql = format!("SELECT count(*) FROM messages WHERE nonce = '{nonce}' AND id = '{id}'");
+            let sql = format!(
+                "SELECT count(*) FROM messages WHERE coalesce(nonce, signed_digest) = '{nonce}' AND id = '{id}'"
+            );
             self.must_be(&format!("{nonce} was acked as {id}"), &sql, 1)?;
         }
         for id in &promises.deleted {
             let sql =
                 format!("SELECT count(*) FROM messages WHERE id = '{id}' AND deleted AND content_text = ''");
             self.must_be(&format!("{id} was acked as deleted"), &sql, 1)?;
+        }
+        for (id, at) in &promises.edited {
+            let sql =
+                format!("SELECT count(*) FROM messages WHERE id = '{id}' AND (deleted OR signed_at >= {at})");
+            self.must_be(&format!("{id} was acked as signed at {at}"), &sql, 1)?;
         }
         for (connection, sequences) in &promises.order {
             let in_order: Vec<_> = sequences.values().collect();
@@ -547,6 +587,9 @@ impl Run {
                 return Err(format!("client {n} was never told that it had caught up"));
             }
             let fresh = self.fresh_read(&client.user);
+            if n == 0 {
+                fresh.values().try_for_each(|held| signing::check(&held.message, self.channel))?;
+            }
             if client.store != fresh {
                 let differ: Vec<_> = fresh
                     .iter()
@@ -581,12 +624,13 @@ fn promise(promises: &RefCell<Promises>, known: &RefCell<Vec<String>>, asked: &A
     let mut promises = promises.borrow_mut();
     match &asked.payload {
         Payload::SendMessageRequest(request) => {
+            let name = named(request);
             let Some(message) = &ack.message else {
-                return promises.broken.push(format!("{} was acked without its message", request.nonce));
+                return promises.broken.push(format!("{name} was acked without its message"));
             };
-            let before = promises.sent.insert(request.nonce.clone(), message.id.clone());
+            let before = promises.sent.insert(name.clone(), message.id.clone());
             if before.is_some_and(|before| before != message.id) {
-                promises.broken.push(format!("{} was acked as two messages", request.nonce));
+                promises.broken.push(format!("{name} was acked as two messages"));
             }
             if !ack.replayed {
                 let order = promises.order.entry(asked.connection).or_default();
@@ -596,7 +640,22 @@ fn promise(promises: &RefCell<Promises>, known: &RefCell<Vec<String>>, asked: &A
                 known.borrow_mut().push(message.id.clone());
             }
         }
+        Payload::EditMessageRequest(request) if !request.envelope.is_empty() => {
+            let at = signing::signed_at(&request.envelope);
+            let edited = promises.edited.entry(request.message_id.clone()).or_default();
+            *edited = at.max(*edited);
+        }
         Payload::DeleteMessageRequest(request) => promises.deleted.push(request.message_id.clone()),
         _ => {}
     }
+}
+
+/// By what a send is known when it comes again: its nonce, or what was signed.
+fn named(request: &SendMessageRequest) -> String {
+    if request.envelope.is_empty() {
+        return request.nonce.clone();
+    }
+    let envelope = GossipEnvelope::decode(request.envelope.as_slice()).unwrap();
+    let signed = ChatMessage::decode(envelope.payload.as_slice()).unwrap();
+    if signed.nonce.is_empty() { signing::digest(&request.envelope) } else { signed.nonce }
 }
