@@ -12,7 +12,7 @@ use edgewise_core::{
 };
 use worker::{Env, Headers};
 
-use crate::config;
+use crate::{config, issuers};
 
 /// The token of the `Authorization` header.
 ///
@@ -37,24 +37,35 @@ pub(crate) fn missing() -> Problem {
 /// Verifies a token, without the word `Bearer`.
 ///
 /// # Errors
-/// 401 `TOKEN_INVALID`, 401 `TOKEN_EXPIRED`; 503 `CONFIG_MISSING` where there is no secret to verify it with.
-pub(crate) fn verify(env: &Env, token: &str, now: Timestamp) -> Result<Caller, Problem> {
-    identify(env, token, now).map(caller)
+/// 401 `TOKEN_INVALID`, 401 `TOKEN_EXPIRED`; 503 `CONFIG_MISSING` where there is no secret to verify it with, or
+/// an issuer's keys are not to be had.
+pub(crate) async fn verify(env: &Env, token: &str, now: Timestamp) -> Result<Caller, Problem> {
+    identify(env, token, now).await.map(caller)
 }
 
 /// The same, and whether the token's bearer may bring what others signed: its `scope`, a list of words, has `gossip`.
 ///
 /// # Errors
 /// Those of [`verify`].
-pub(crate) fn verify_courier(env: &Env, token: &str, now: Timestamp) -> Result<(Caller, bool), Problem> {
-    let identity = identify(env, token, now)?;
+pub(crate) async fn verify_courier(
+    env: &Env,
+    token: &str,
+    now: Timestamp,
+) -> Result<(Caller, bool), Problem> {
+    let identity = identify(env, token, now).await?;
     let scope = identity.scope.as_deref().unwrap_or_default();
     let relays = scope.split(' ').any(|word| word == "gossip");
     Ok((caller(identity), relays))
 }
 
-fn identify(env: &Env, token: &str, now: Timestamp) -> Result<Identity, Problem> {
-    verifier(env)?.verify(token, now).map_err(|error| match error {
+async fn identify(env: &Env, token: &str, now: Timestamp) -> Result<Identity, Problem> {
+    let verifier = verifier(env)?;
+    // Who a token says it is of decides whose keys it is held to, and no more than that.
+    let identity = match issuers::configured(env)?.identify(token).await? {
+        Some(identity) => identity,
+        None => verifier.verify(token, now),
+    };
+    identity.map_err(|error| match error {
         TokenError::Invalid => Code::TokenInvalid.with("the token does not verify"),
         TokenError::Expired => Code::TokenExpired.with("the token has expired"),
     })
@@ -74,7 +85,8 @@ fn caller(identity: Identity) -> Caller {
 /// # Errors
 /// 503 `CONFIG_MISSING`, with what to do about it.
 pub(crate) fn check_config(env: &Env) -> Result<(), Problem> {
-    verifier(env).map(drop)
+    verifier(env)?;
+    issuers::configured(env).map(drop)
 }
 
 thread_local! {

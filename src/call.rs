@@ -85,18 +85,18 @@ impl Call {
     ///
     /// # Errors
     /// 401 `TOKEN_MISSING`, `TOKEN_INVALID`, `TOKEN_EXPIRED`; 503 `CONFIG_MISSING`.
-    pub(crate) fn caller(&self) -> Result<Caller, Problem> {
+    pub(crate) async fn caller(&self) -> Result<Caller, Problem> {
         auth::check_config(&self.env)?;
-        auth::verify(&self.env, &auth::bearer(self.headers())?, self.now)
+        auth::verify(&self.env, &auth::bearer(self.headers())?, self.now).await
     }
 
     /// Who asks, and whether they may bring what others signed.
     ///
     /// # Errors
     /// Those of [`Self::caller`].
-    pub(crate) fn courier(&self) -> Result<(Caller, bool), Problem> {
+    pub(crate) async fn courier(&self) -> Result<(Caller, bool), Problem> {
         auth::check_config(&self.env)?;
-        auth::verify_courier(&self.env, &auth::bearer(self.headers())?, self.now)
+        auth::verify_courier(&self.env, &auth::bearer(self.headers())?, self.now).await
     }
 
     /// The channel that the path names.

@@ -350,8 +350,8 @@ impl Platform for Workerd {
         });
     }
 
-    fn verify(&self, token: &str) -> std::result::Result<Caller, Problem> {
-        auth::verify(&self.env, token, self.now())
+    async fn verify(&self, token: &str) -> std::result::Result<Caller, Problem> {
+        auth::verify(&self.env, token, self.now()).await
     }
 
     fn rules(&self, channel: ChannelId) -> std::result::Result<Rules, Problem> {

@@ -34,6 +34,11 @@ pub(crate) fn jwt_secret(env: &Env) -> Option<String> {
     text(env, JWT_SECRET)
 }
 
+/// Who else's tokens are taken, as JSON.
+pub(crate) fn jwt_issuers(env: &Env) -> Option<String> {
+    text(env, "JWT_ISSUERS")
+}
+
 /// The rate limit of the public identity routes.
 pub(crate) const AUTH_LIMIT: &str = "AUTH_LIMIT";
 

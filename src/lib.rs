@@ -16,6 +16,7 @@ mod channel;
 mod config;
 mod cors;
 mod d1;
+mod issuers;
 mod moderator;
 mod object;
 mod query;
@@ -23,6 +24,7 @@ mod random;
 mod reply;
 mod router;
 mod routes;
+mod webcrypto;
 
 use worker::{Context, Env, Request, Response, Result, event};
 

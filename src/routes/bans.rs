@@ -12,7 +12,7 @@ use crate::{call::Call, moderator, reply::Reply};
 
 /// **200** `{bans, has_more}`.
 pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let after = call.query.user("after")?;
     let limit = read::list_limit(call.query.number("limit")?)?;
     let page = read::bans::list(call.database()?, &caller, after.as_ref(), limit, call.now).await?;
@@ -28,7 +28,7 @@ struct BanBody {
 
 /// **204**.
 pub(crate) async fn ban(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let user = call.user(&caller)?;
     let BanBody { reason, expires_at, delete_messages_since } = call.json().await?;
     let ban = Ban::new(&reason.unwrap_or_default(), expires_at, delete_messages_since, call.now)?;
@@ -42,7 +42,7 @@ pub(crate) async fn ban(call: &mut Call) -> Result<Reply, Problem> {
 
 /// **204**.
 pub(crate) async fn unban(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let user = call.user(&caller)?;
     bans::unban(call.database()?, call.request(&caller), &user).await?;
     Ok(Reply::empty(204))

@@ -23,7 +23,7 @@ pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
     struct Channels {
         channels: Vec<read::channels::Channel>,
     }
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let channels = read::channels::list(call.database()?, &caller, call.now).await?;
     Ok(Reply::json(200, &Channels { channels }))
 }
@@ -37,7 +37,7 @@ struct CreateBody {
 
 /// **201** the channel.
 pub(crate) async fn create(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let CreateBody { name, topic, private } = call.json().await?;
     let topic = topic.unwrap_or_default();
     let (name, topic) = both(ChannelName::parse(&name), Topic::parse(&topic))?;
@@ -49,7 +49,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, Problem> {
 
 /// **200** the channel.
 pub(crate) async fn get(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let channel = call.channel()?;
     Ok(Reply::json(200, &read::channels::one(call.database()?, &caller, channel, call.now).await?))
 }
@@ -62,7 +62,7 @@ struct ChangeBody {
 
 /// **200** the channel.
 pub(crate) async fn change(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let channel = call.channel()?;
     let ChangeBody { name, topic } = call.json().await?;
     let name = name.as_deref().map(ChannelName::parse).transpose();
@@ -97,7 +97,7 @@ fn both<N, T>(name: Result<N, NameError>, topic: Result<T, NameError>) -> Result
 
 /// **204**.
 pub(crate) async fn delete(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let channel = call.channel()?;
     let request = command::Request::DeleteChannel(DeleteChannelRequest {});
     // Done again it would find no channel.

@@ -21,7 +21,7 @@ use crate::{
 ///
 /// Who acts is the key's user, by the rights that they have in the database: a relay lends them none of its own.
 pub(crate) async fn post(call: &mut Call) -> Result<Reply, Problem> {
-    let (caller, relays) = call.courier()?;
+    let (caller, relays) = call.courier().await?;
     let (Media::Protobuf, envelope) = call.body().await? else {
         return Err(Code::MediaTypeUnsupported.with("this route takes application/x-protobuf"));
     };

@@ -9,7 +9,7 @@ use crate::{call::Call, reply::Reply};
 
 /// **200** `{messages, has_more, has_newer, revision}`, or a `FetchHistoryResponse`.
 pub(crate) async fn get(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let channel = call.channel()?;
     let query = &call.query;
     let request = PageRequest::from_query(

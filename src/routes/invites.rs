@@ -11,7 +11,7 @@ use crate::{call::Call, random, reply::Reply};
 
 /// **200** `{invites, has_more}`.
 pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let limit = read::list_limit(call.query.number("limit")?)?;
     let after = call.query.text("after")?;
     Ok(Reply::json(200, &read::invites::list(call.database()?, &caller, after, limit, call.now).await?))
@@ -24,7 +24,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, Problem> {
         max_uses: Option<u64>,
         expires_at: Option<u64>,
     }
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let Body { max_uses, expires_at } = call.json().await?;
     let invite = NewInvite::new(random::bytes()?, max_uses, expires_at, call.now)?;
     Ok(Reply::json(201, &write_create(call.database()?, call.request(&caller), &invite).await?))
@@ -32,7 +32,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, Problem> {
 
 /// **204**.
 pub(crate) async fn delete(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let code = call.params.decoded("code")?;
     write_delete(call.database()?, call.request(&caller), &code).await?;
     Ok(Reply::empty(204))

@@ -15,7 +15,7 @@ use crate::{
 
 /// **200** `{last_sequence, unread_count, mention_count}`.
 pub(crate) async fn get(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let channel = call.channel()?;
     Ok(Reply::json(200, &read_state::get(call.database()?, &caller, channel, call.now).await?))
 }
@@ -28,7 +28,7 @@ struct PutBody {
 
 /// **200**, the same body.
 pub(crate) async fn put(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let channel = call.channel()?;
     let PutBody { last_sequence, allow_decrease } = call.json().await?;
     let allow_decrease = allow_decrease.unwrap_or(false);

@@ -14,7 +14,7 @@ use crate::{
 
 /// **200** `{members, has_more}`.
 pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let channel = call.channel()?;
     let after = call.query.user("after")?;
     let limit = read::list_limit(call.query.number("limit")?)?;
@@ -25,7 +25,7 @@ pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
 
 /// **204**.
 pub(crate) async fn add(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let (channel, user_id) = (call.channel()?, call.user(&caller)?.to_string());
     let request = command::Request::AddMember(AddMemberRequest { user_id });
     let done = object::command(&call.env, channel, &caller, request, Repeat::Safe).await?;
@@ -34,7 +34,7 @@ pub(crate) async fn add(call: &mut Call) -> Result<Reply, Problem> {
 
 /// **204**.
 pub(crate) async fn remove(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let (channel, user_id) = (call.channel()?, call.user(&caller)?.to_string());
     let request = command::Request::RemoveMember(RemoveMemberRequest { user_id });
     // Done again, after a member had left a private channel, it would find no channel.

@@ -28,7 +28,7 @@ struct SendBody {
 
 /// **201** and the message; **200**, with `Idempotency-Replayed: true`, where its nonce or its envelope was sent before.
 pub(crate) async fn send(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let channel = call.channel()?;
     let mut request = match call.body().await? {
         (Media::Json, body) => send_request(parse_json(&body)?)?,
@@ -86,7 +86,7 @@ fn envelope(base64: Option<String>) -> Result<Vec<u8>, Problem> {
 
 /// **200** the message.
 pub(crate) async fn get(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let (channel, message) = (call.channel()?, call.message()?);
     let message = read::message::one(call.database()?, &caller, channel, message, call.now).await?;
     Ok(Reply::chat(200, call.accepts(), &message))
@@ -100,7 +100,7 @@ struct EditBody {
 
 /// **200** the message.
 pub(crate) async fn edit(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let (channel, message) = (call.channel()?, call.message()?.to_string());
     let request = match call.body().await? {
         (Media::Json, body) => {
@@ -131,7 +131,7 @@ pub(crate) async fn edit(call: &mut Call) -> Result<Reply, Problem> {
 
 /// **204**.
 pub(crate) async fn delete(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let (channel, message_id) = (call.channel()?, call.message()?.to_string());
     let payload = Payload::DeleteMessageRequest(DeleteMessageRequest { message_id });
     // Done again it would find nothing to delete.

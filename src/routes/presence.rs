@@ -13,7 +13,7 @@ const MAX: u64 = 200;
 
 /// **200** `{presence, has_more}`.
 pub(crate) async fn get(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let channel = call.channel()?;
     let after = call.query.user("after")?;
     let limit = call.query.number("limit")?.unwrap_or(DEFAULT);

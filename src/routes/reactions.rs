@@ -20,7 +20,7 @@ struct AddBody {
 
 /// **201** and the emoji's summary; **200** where it was there already.
 pub(crate) async fn add(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let (channel, message_id) = (call.channel()?, call.message()?.to_string());
     let AddBody { emoji } = call.json().await?;
     let payload = Payload::AddReactionRequest(AddReactionRequest { message_id, emoji });
@@ -36,7 +36,7 @@ pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
     struct Reactions {
         reactions: Vec<ReactionSummary>,
     }
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let (channel, message) = (call.channel()?, call.message()?);
     let reactions = read::reactions::list(call.database()?, &caller, channel, message, call.now).await?;
     Ok(Reply::json(200, &Reactions { reactions }))
@@ -44,7 +44,7 @@ pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
 
 /// **200** `{users, has_more}`.
 pub(crate) async fn users(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let (channel, message, emoji) = (call.channel()?, call.message()?, call.emoji()?);
     let after = call.query.user("after")?;
     let limit = read::list_limit(call.query.number("limit")?)?;
@@ -56,7 +56,7 @@ pub(crate) async fn users(call: &mut Call) -> Result<Reply, Problem> {
 
 /// **204**.
 pub(crate) async fn remove(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let (channel, message_id, emoji) = (call.channel()?, call.message()?.to_string(), call.emoji_text()?);
     let payload = Payload::RemoveReactionRequest(RemoveReactionRequest { message_id, emoji });
     // Done again it would find nothing to remove.

@@ -19,7 +19,7 @@ pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
     struct Roles {
         roles: Vec<read::roles::Role>,
     }
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let roles = read::roles::list(call.database()?, &caller, call.now).await?;
     Ok(Reply::json(200, &Roles { roles }))
 }
@@ -35,7 +35,7 @@ struct CreateBody {
 
 /// **201** the role.
 pub(crate) async fn create(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let body: CreateBody = call.json().await?;
     let role = NewRole {
         id: RoleId::new(Uuid::now_v7()),
@@ -64,7 +64,7 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u32
 
 /// **200** the role.
 pub(crate) async fn change(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let role = call.role()?;
     let body: ChangeBody = call.json().await?;
     let change = RoleChange {
@@ -79,7 +79,7 @@ pub(crate) async fn change(call: &mut Call) -> Result<Reply, Problem> {
 
 /// **204**.
 pub(crate) async fn delete(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let role = call.role()?;
     roles::delete(call.database()?, call.request(&caller), &role).await?;
     Ok(Reply::empty(204))
@@ -87,7 +87,7 @@ pub(crate) async fn delete(call: &mut Call) -> Result<Reply, Problem> {
 
 /// **204**.
 pub(crate) async fn give(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let (user, role) = (call.user(&caller)?, call.role()?);
     roles::give(call.database()?, call.request(&caller), &user, &role).await?;
     Ok(Reply::empty(204))
@@ -95,7 +95,7 @@ pub(crate) async fn give(call: &mut Call) -> Result<Reply, Problem> {
 
 /// **204**.
 pub(crate) async fn take(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let (user, role) = (call.user(&caller)?, call.role()?);
     roles::take(call.database()?, call.request(&caller), &user, &role).await?;
     Ok(Reply::empty(204))

@@ -31,7 +31,7 @@ pub(crate) async fn connect(call: &mut Call) -> Result<Reply, Problem> {
     let offered = call.header("sec-websocket-protocol").unwrap_or_default();
     let offered: Vec<&str> = offered.split(',').map(str::trim).collect();
     let protocol = offered.contains(&PROTOCOL).then_some(PROTOCOL);
-    let reply = match admit(call, &offered)? {
+    let reply = match admit(call, &offered).await? {
         Ok((caller, channel, since)) => {
             let response = object::connect(&call.env, channel, &caller, since, protocol).await?;
             let status = response.status_code();
@@ -52,12 +52,14 @@ pub(crate) async fn connect(call: &mut Call) -> Result<Reply, Problem> {
 /// Who connects, where, and from which revision on; or with which code the socket closes, and why.
 type Admission = Result<(Caller, ChannelId, Option<u64>), (CloseCode, &'static str)>;
 
-fn admit(call: &Call, offered: &[&str]) -> Result<Admission, Problem> {
+async fn admit(call: &Call, offered: &[&str]) -> Result<Admission, Problem> {
     auth::check_config(&call.env)?;
-    let caller = match token(call, offered).map(|token| auth::verify(&call.env, &token, call.now)) {
-        None => return Ok(Err((CloseCode::TokenInvalid, "no token"))),
-        Some(Ok(caller)) => caller,
-        Some(Err(problem)) => {
+    let Some(token) = token(call, offered) else {
+        return Ok(Err((CloseCode::TokenInvalid, "no token")));
+    };
+    let caller = match auth::verify(&call.env, &token, call.now).await {
+        Ok(caller) => caller,
+        Err(problem) => {
             return match problem.code {
                 Code::TokenExpired => Ok(Err((CloseCode::TokenExpired, "the token has expired"))),
                 Code::TokenInvalid => Ok(Err((CloseCode::TokenInvalid, "the token does not verify"))),

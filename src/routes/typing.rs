@@ -13,7 +13,7 @@ use crate::{
 
 /// **204**. A body is not looked at.
 pub(crate) async fn post(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let channel = call.channel()?;
     let payload = Payload::TypingRequest(TypingRequest {});
     let done = object::request(&call.env, channel, &caller, payload, Repeat::Safe).await?;

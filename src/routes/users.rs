@@ -12,7 +12,7 @@ use crate::{call::Call, reply::Reply};
 
 /// **200** the user.
 pub(crate) async fn get(call: &mut Call) -> Result<Reply, Problem> {
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let user = call.user(&caller)?;
     Ok(Reply::json(200, &read::users::one(call.database()?, &caller, &user, call.now).await?))
 }
@@ -23,7 +23,7 @@ pub(crate) async fn change(call: &mut Call) -> Result<Reply, Problem> {
     struct Body {
         display_name: String,
     }
-    let caller = call.caller()?;
+    let caller = call.caller().await?;
     let user = call.user(&caller)?;
     let body: Body = call.json().await?;
     let name = DisplayName::parse(&body.display_name)

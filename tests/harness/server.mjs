@@ -8,6 +8,7 @@
 //                        where it was not in memory
 //   reset                resets every object in the middle of what it does: its requests and sockets break
 //   sql {sql, params}    runs a statement on the database, and gives its rows
+//   logged               what the Worker has logged, a line each
 //   crash                kills workerd and this process with SIGKILL, so without an answer
 // At the end of stdin everything ends, and the state folder goes: nothing outlives the test process.
 
@@ -56,6 +57,9 @@ process.stdout.write = (text) => {
     return true;
 };
 
+/** What the Worker has logged. */
+const logged = [];
+
 async function start({ root, build, state, port, vars }) {
     const { convertV4MiniflareOptions, Log, LogLevel, Miniflare } = await import("miniflare");
     const wrangler = await import("wrangler");
@@ -72,7 +76,10 @@ async function start({ root, build, state, port, vars }) {
             port,
             cf: false,
             resourcePersistencePath: state,
-            handleStructuredLogs: ({ level, message }) => log(`${level}: ${message}`),
+            handleStructuredLogs: ({ level, message }) => {
+                logged.push(`${level}: ${message}`);
+                log(logged.at(-1));
+            },
             log: new Log(LogLevel.NONE),
         }),
     );
@@ -122,6 +129,7 @@ const commands = {
     },
     sql: async ({ database }, { sql, params = [] }) =>
         (await database.prepare(sql).bind(...params).all()).results,
+    logged: () => logged,
     crash: () => {
         killChildren();
         process.kill(process.pid, "SIGKILL");

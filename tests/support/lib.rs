@@ -7,6 +7,7 @@ pub mod ask;
 mod author;
 pub mod command;
 mod http;
+mod issuer;
 mod key;
 mod node;
 mod raw;
@@ -19,6 +20,7 @@ mod token;
 
 pub use author::{Author, Note, Signed, new_key};
 pub use http::{Answer, Call};
+pub use issuer::{Issuer, KeyServer};
 pub use key::{Key, Login};
 pub use raw::exchange;
 pub use room::{Room, User};

@@ -152,6 +152,12 @@ impl Server {
         rows.as_array().cloned().unwrap_or_default()
     }
 
+    /// What the server has logged so far, a line each.
+    pub async fn logged(&self) -> Vec<String> {
+        let lines = self.ask(json!({"cmd": "logged"})).await;
+        lines.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
     /// Kills everything at once, as a power cut would.
     pub async fn kill(&self) {
         let answer = self.running(|node| node.ask(json!({"cmd": "crash"})));

@@ -17,6 +17,7 @@ mod history;
 mod http;
 mod identity;
 mod invites;
+mod issuers;
 mod live;
 mod matrix;
 mod members;

@@ -1,12 +1,15 @@
 //! Bearer tokens: who a request comes from.
 //!
-//! A token is a JWT signed with `JWT_SECRET`, HS256 and nothing else. Three steps, each of its own, so that another
-//! issuer is another key and another reading of the same claims: `jsonwebtoken` takes the token apart and checks the
+//! A token is a JWT signed with `JWT_SECRET`, HS256 and nothing else, or by one of the [`issuers`] that are configured,
+//! with a public key of theirs. For the first kind three steps, each of its own: `jsonwebtoken` takes the token apart and checks the
 //! signature, with the algorithms that `crypto` gives it; `claims` holds the claims to form, time and audience;
 //! [`Verifier::verify`] says what they mean.
 
 mod claims;
 mod crypto;
+pub mod held;
+pub mod issuers;
+pub mod keys;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::Serialize;

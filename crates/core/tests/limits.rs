@@ -72,8 +72,8 @@ impl Platform for Limiting {
     fn set_alarm(&self, time: Timestamp) {
         self.sim.set_alarm(time);
     }
-    fn verify(&self, token: &str) -> Result<Caller, Problem> {
-        self.sim.verify(token)
+    async fn verify(&self, token: &str) -> Result<Caller, Problem> {
+        self.sim.verify(token).await
     }
     fn rates(&self) -> Rates {
         self.rates

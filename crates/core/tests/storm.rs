@@ -84,7 +84,7 @@ impl Platform for Counted {
     fn set_alarm(&self, time: Timestamp) {
         self.sim.set_alarm(time);
     }
-    fn verify(&self, token: &str) -> Result<Caller, Problem> {
+    async fn verify(&self, token: &str) -> Result<Caller, Problem> {
         let (user, expires_at) = token.split_once('/').ok_or_else(|| Code::TokenInvalid.with("no token"))?;
         Ok(caller(user, expires_at.parse().map_err(|_| Code::TokenInvalid.with("no time"))?))
     }

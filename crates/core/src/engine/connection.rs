@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use futures_util::FutureExt as _;
 use prost::Message as _;
 
 use super::{
@@ -150,8 +151,16 @@ impl<P: Platform> Channel<P> {
                 self.send_to(connection, &[frames::answer(&request_id, Ok(Ack::default()))]);
             }
             Some(Payload::RefreshTokenRequest(request)) => {
-                let fate = self.refresh_token(connection, &request.token);
-                self.send_to(connection, &[frames::answer(&request_id, fate.map(|()| Ack::default()))]);
+                let (channel, connection) = (Rc::clone(self), connection.to_owned());
+                let mut refresh = Box::pin(async move {
+                    let fate = channel.refresh_token(&connection, &request.token).await;
+                    channel
+                        .send_to(&connection, &[frames::answer(&request_id, fate.map(|()| Ack::default()))]);
+                });
+                // At once, where nothing is to be waited for: what the connection asks for next is by the new token.
+                if refresh.as_mut().now_or_never().is_none() {
+                    self.platform.spawn(refresh);
+                }
             }
             Some(payload) => self.write(connection, caller, request_id, payload),
             None => {

@@ -120,8 +120,8 @@ impl<P: Platform> Channel<P> {
     }
 
     /// Goes on with a newer token of the same user.
-    pub(crate) fn refresh_token(&self, connection: &str, token: &str) -> Result<(), Problem> {
-        let caller = self.platform.verify(token)?;
+    pub(crate) async fn refresh_token(&self, connection: &str, token: &str) -> Result<(), Problem> {
+        let caller = self.platform.verify(token).await?;
         let mut fate = Ok(());
         self.each_session(|session| {
             if session.attachment.connection != connection {

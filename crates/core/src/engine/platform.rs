@@ -35,11 +35,11 @@ pub trait Platform: Database + 'static {
     /// until then; replaces the alarm that was set before.
     fn set_alarm(&self, time: Timestamp);
 
-    /// Who a token names, if it is good now.
+    /// Who a token names, if it is good now. Waits only where the keys that it is held to must be fetched.
     ///
     /// # Errors
     /// 401 `TOKEN_INVALID` or `TOKEN_EXPIRED`.
-    fn verify(&self, token: &str) -> Result<Caller, Problem>;
+    async fn verify(&self, token: &str) -> Result<Caller, Problem>;
 
     /// How fast a user may write. Asked once, as the channel wakes.
     fn rates(&self) -> Rates {

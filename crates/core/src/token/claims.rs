@@ -27,35 +27,51 @@ pub(super) struct Presented {
 impl Presented {
     /// Whether the token names this audience, or none at all.
     pub(super) fn is_for(&self, audience: &str) -> bool {
-        match &self.aud {
-            None => true,
-            Some(Audience::One(one)) => one == audience,
-            Some(Audience::Many(many)) => many.iter().any(|one| one == audience),
-        }
+        self.aud.as_ref().is_none_or(|aud| aud.names(audience))
     }
 
     /// When the token ends, in Unix milliseconds, if now is its time.
     pub(super) fn valid_until(&self, now_ms: u64) -> Result<u64, TokenError> {
-        if self.nbf.as_ref().is_some_and(|nbf| nbf.ms > now_ms.saturating_add(LEEWAY_MS)) {
-            return Err(TokenError::Invalid);
-        }
-        if self.exp.ms.saturating_add(LEEWAY_MS) <= now_ms {
-            return Err(TokenError::Expired);
-        }
-        Ok(self.exp.ms)
+        valid_until(&self.exp, self.nbf.as_ref(), now_ms)
     }
 }
 
+/// When a token of these times ends, in Unix milliseconds, if now is its time.
+pub(super) fn valid_until(
+    exp: &NumericDate,
+    nbf: Option<&NumericDate>,
+    now_ms: u64,
+) -> Result<u64, TokenError> {
+    if nbf.is_some_and(|nbf| nbf.ms > now_ms.saturating_add(LEEWAY_MS)) {
+        return Err(TokenError::Invalid);
+    }
+    if exp.ms.saturating_add(LEEWAY_MS) <= now_ms {
+        return Err(TokenError::Expired);
+    }
+    Ok(exp.ms)
+}
+
+/// Whom a token is for.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Audience {
+pub(super) enum Audience {
     One(String),
     Many(Vec<String>),
 }
 
+impl Audience {
+    /// Whether it is for this one, alone or among others.
+    pub(super) fn names(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => one == audience,
+            Self::Many(many) => many.iter().any(|one| one == audience),
+        }
+    }
+}
+
 /// RFC 7519's `NumericDate`: seconds since 1970 as any JSON number, held between 1970 and [`MAX_TIME_MS`].
 #[derive(Debug)]
-struct NumericDate {
+pub(super) struct NumericDate {
     ms: u64,
 }
 

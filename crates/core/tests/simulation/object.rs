@@ -105,7 +105,7 @@ impl Platform for SimPlatform {
         self.alarm.set(Some(time));
     }
 
-    fn verify(&self, _token: &str) -> Result<Caller, Problem> {
+    async fn verify(&self, _token: &str) -> Result<Caller, Problem> {
         Err(Code::TokenInvalid.with("no tokens here"))
     }
 
