@@ -43,19 +43,24 @@ impl Recent {
 
     /// Takes in a change, newer than all before.
     pub(crate) fn add(&mut self, state: State) {
+        let incomplete = (!state.is_complete()).then(|| state.revision());
         self.insert(state);
-        self.shrink();
+        self.shrink(incomplete);
     }
 
     /// Takes in older changes: all those after `from`, up to where this begins.
     pub(crate) fn extend_back(&mut self, from: Revision, states: Vec<State>) {
+        let mut incomplete = None;
         for state in states {
             if !self.revisions.contains_key(&state.message().id) {
+                if !state.is_complete() {
+                    incomplete = incomplete.max(Some(state.revision()));
+                }
                 self.insert(state);
             }
         }
         self.from = self.from.min(from);
-        self.shrink();
+        self.shrink(incomplete);
     }
 
     fn insert(&mut self, state: State) {
@@ -69,9 +74,9 @@ impl Recent {
         self.states.insert(revision, state);
     }
 
-    /// Forgets the oldest beyond the bounds, and whatever cannot be shown to everyone, with all before it.
-    fn shrink(&mut self) {
-        let incomplete = self.states.values().rev().find(|state| !state.is_complete()).map(State::revision);
+    /// Forgets the oldest beyond the bounds, and everything up to `incomplete`: the last of what has just come in that
+    /// cannot be shown to everyone.
+    fn shrink(&mut self, incomplete: Option<Revision>) {
         while let Some((&revision, _)) = self.states.first_key_value() {
             let needless = incomplete.is_some_and(|incomplete| revision <= incomplete);
             if !needless && self.states.len() <= MAX_STATES && self.weight <= MAX_WEIGHT {
