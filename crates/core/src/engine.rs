@@ -11,7 +11,7 @@
 //! | --- | --- |
 //! | `command.rs` | what can be asked for |
 //! | `batch.rs` | which commands share a commit |
-//! | `commit.rs`, `commit_sql.rs` | a commit and what became of its commands |
+//! | `commit.rs`, `rows.rs`, `commit_sql.rs` | a commit and what became of its commands |
 //! | `administration.rs` | members, and the end of a channel |
 //! | `expulsion.rs` | what a ban does here, piece by piece |
 //! | `writer.rs` | the loop: queue, commit, retry, settle |
@@ -39,6 +39,7 @@ mod platform;
 mod presence;
 mod recent;
 mod recovery;
+mod rows;
 mod state;
 mod writer;
 

@@ -9,8 +9,10 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::{
-    command::{Command, Edit},
-    commit_sql as sql, state,
+    command::Command,
+    commit_sql as sql,
+    rows::{self, Lists, Row},
+    state,
 };
 use crate::{
     access::Caller,
@@ -75,24 +77,12 @@ pub(crate) fn head_statement(channel: ChannelId) -> Statement {
 /// The statements that make users known and tell what they may do in a channel.
 pub(crate) fn actor_statements(channel: ChannelId, callers: &[Caller], now: Timestamp) -> [Statement; 3] {
     let params: Vec<Value> =
-        vec![channel.to_string().into(), Value::Null, callers_json(callers.iter()).into(), now.into()];
+        vec![channel.to_string().into(), Value::Null, rows::callers(callers.iter()).into(), now.into()];
     [
         Statement::new(sql::PROVISION, params.clone()),
         Statement::sharing(sql::VISIT, &params),
         Statement::new(sql::ACTORS, params),
     ]
-}
-
-fn callers_json<'a>(callers: impl Iterator<Item = &'a Caller>) -> String {
-    // A user who appears twice counts as they did last: their newest token.
-    let callers: HashMap<_, _> = callers.map(|caller| (caller.user_id.as_str(), caller)).collect();
-    let list: Vec<_> = callers
-        .values()
-        .map(|caller| {
-            serde_json::json!({"id": caller.user_id, "name": caller.display_name, "trusted": u8::from(caller.trusted)})
-        })
-        .collect();
-    serde_json::Value::from(list).to_string()
 }
 
 /// A command with who wants it and, for a send, the id that the message will have.
@@ -192,124 +182,6 @@ struct Read {
     mention_count: u32,
 }
 
-/// The commands as the statements take them, by kind.
-#[derive(Default)]
-struct Lists {
-    sends: Vec<serde_json::Value>,
-    mentions: Vec<serde_json::Value>,
-    edits: Vec<serde_json::Value>,
-    /// Those of them that mention someone.
-    edit_mentions: Vec<serde_json::Value>,
-    deletes: Vec<serde_json::Value>,
-    reacts: Vec<serde_json::Value>,
-    unreacts: Vec<serde_json::Value>,
-    reads: Vec<serde_json::Value>,
-    erasures: Vec<serde_json::Value>,
-    reaction_erasures: Vec<serde_json::Value>,
-    /// All that name a message which was there before.
-    touched: Vec<serde_json::Value>,
-    touched_ids: Vec<String>,
-}
-
-fn targets(mentions: &crate::mentions::Mentions) -> Vec<String> {
-    let users = mentions.users.iter().map(|id| format!("user:{id}"));
-    users.chain(mentions.roles.iter().map(|id| format!("role:{id}"))).collect()
-}
-
-/// Gives a signed command's proof to the statements. Without one they find nothing under these names.
-fn add_seal(row: &mut serde_json::Value, seal: Option<&Seal>) {
-    if let (Some(row), Some(seal)) = (row.as_object_mut(), seal) {
-        row.insert("author".into(), seal.author.to_string().into());
-        row.insert("seal".into(), seal.digest.clone().into());
-        row.insert("sealed_at".into(), seal.timestamp.into());
-        row.insert("signature".into(), hex::encode(&seal.signature).into());
-        row.insert("envelope".into(), hex::encode(&seal.envelope).into());
-    }
-}
-
-impl Lists {
-    fn of(operations: &[Operation]) -> Self {
-        let mut lists = Self::default();
-        for (k, operation) in operations.iter().enumerate() {
-            lists.add(k, operation);
-        }
-        lists.touched_ids.sort_unstable();
-        lists.touched_ids.dedup();
-        lists
-    }
-
-    fn add(&mut self, k: usize, operation: &Operation) {
-        let u = &operation.caller.user_id;
-        let t = operation.timestamp;
-        match &operation.command {
-            Command::Send(send) => {
-                let id = operation.message_id;
-                let targets = targets(&send.mentions);
-                if !targets.is_empty() {
-                    self.mentions.push(serde_json::json!({"k": k, "u": u, "id": id, "targets": targets}));
-                }
-                let mut row = serde_json::json!({
-                    "k": k, "u": u, "t": t, "id": id, "content": send.content.as_str(), "reply": send.reply_to,
-                    "nonce": send.nonce, "digest": send.digest, "users": send.mentions.users, "roles": send.mentions.roles,
-                });
-                add_seal(&mut row, send.seal.as_deref());
-                self.sends.push(row);
-            }
-            Command::Edit(Edit { message, content, mentions, seal }) => {
-                let targets = targets(mentions);
-                let mut edit = serde_json::json!({
-                    "k": k, "u": u, "t": t, "id": message, "content": content.as_str(),
-                    "users": mentions.users, "roles": mentions.roles, "targets": targets,
-                });
-                add_seal(&mut edit, seal.as_deref());
-                if !targets.is_empty() {
-                    self.edit_mentions.push(edit.clone());
-                }
-                self.edits.push(edit);
-                self.touch(k, operation, *message, None);
-            }
-            Command::Delete { message } => {
-                self.deletes.push(serde_json::json!({"k": k, "u": u, "id": message}));
-                self.touch(k, operation, *message, None);
-            }
-            Command::React { message, emoji } => {
-                self.reacts.push(
-                    serde_json::json!({"k": k, "u": u, "t": t, "id": message, "emoji": emoji.as_str()}),
-                );
-                self.touch(k, operation, *message, Some(emoji.as_str()));
-            }
-            Command::Unreact { message, emoji } => {
-                self.unreacts
-                    .push(serde_json::json!({"k": k, "u": u, "id": message, "emoji": emoji.as_str()}));
-                self.touch(k, operation, *message, Some(emoji.as_str()));
-            }
-            Command::MarkRead { sequence, allow_decrease } => {
-                let back = u8::from(*allow_decrease);
-                self.reads.push(serde_json::json!({"k": k, "u": u, "sequence": sequence, "back": back}));
-            }
-            Command::Erase { message } => {
-                self.erasures.push(serde_json::json!({"k": k, "u": u, "id": message}));
-                self.touch(k, operation, *message, None);
-            }
-            Command::EraseReaction { message, emoji } => {
-                self.reaction_erasures
-                    .push(serde_json::json!({"k": k, "u": u, "id": message, "emoji": emoji.as_str()}));
-                self.touch(k, operation, *message, Some(emoji.as_str()));
-            }
-            Command::AddMember { .. }
-            | Command::RemoveMember { .. }
-            | Command::DeleteChannel
-            | Command::Expel { .. } => {}
-        }
-    }
-
-    fn touch(&mut self, k: usize, operation: &Operation, message: MessageId, emoji: Option<&str>) {
-        let u = &operation.caller.user_id;
-        self.touched.push(serde_json::json!({"k": k, "u": u, "id": message, "emoji": emoji}));
-        self.touched_ids.push(message.to_string());
-    }
-}
-
 impl Commit {
     /// Runs it, `previous` being the commit that the channel's row must carry.
     pub(crate) async fn run(&self, database: &impl Database, previous: &str) -> Result<Run, DatabaseError> {
@@ -322,17 +194,17 @@ impl Commit {
         self.read(&lists, previous, &mut answers)
     }
 
-    fn statements(&self, lists: &Lists, previous: &str) -> Statements {
+    fn statements(&self, lists: &Lists<'_>, previous: &str) -> Statements {
         let channel = Value::from(self.channel.to_string());
         let fence = Value::from(previous);
-        let callers: Value = callers_json(self.operations.iter().map(|o| &o.caller)).into();
+        let callers: Value = rows::callers(self.operations.iter().map(|o| &o.caller)).into();
         let common = vec![channel.clone(), fence.clone(), callers, self.now.into()];
         let mut all = Vec::with_capacity(16);
         if self.provision {
             all.push(Statement::new(sql::PROVISION, common.clone()));
             all.push(Statement::sharing(sql::VISIT, &common));
         }
-        let kinds: [(&[serde_json::Value], &[&'static str]); 11] = [
+        let kinds: [(&[Row<'_>], &[&'static str]); 11] = [
             (&lists.sends, &[sql::SEND]),
             (&lists.mentions, &[sql::SEND_MENTIONS]),
             (&lists.edits, &[sql::EDIT_FORGETS_MENTIONS]),
@@ -369,7 +241,7 @@ impl Commit {
         Statements { all, changes }
     }
 
-    fn read(&self, lists: &Lists, previous: &str, answers: &mut Answers) -> Result<Run, DatabaseError> {
+    fn read(&self, lists: &Lists<'_>, previous: &str, answers: &mut Answers) -> Result<Run, DatabaseError> {
         let head: Option<Head> = answers.next_rows()?.first()?;
         let actors: Vec<Actor> = answers.next_rows()?.decode()?;
         let actors: HashMap<_, _> = actors.into_iter().map(|actor| (actor.id.clone(), actor)).collect();
@@ -407,16 +279,11 @@ struct Statements {
     changes: usize,
 }
 
-fn push_all(
-    to: &mut Vec<Statement>,
-    common: &[Value],
-    list: &[serde_json::Value],
-    statements: &[&'static str],
-) {
+fn push_all(to: &mut Vec<Statement>, common: &[Value], list: &[Row<'_>], statements: &[&'static str]) {
     if list.is_empty() {
         return;
     }
-    let list: Value = serde_json::Value::from(list).to_string().into();
+    let list: Value = rows::json(list).into();
     for sql in statements {
         let mut params = common.to_vec();
         params.push(list.clone());
