@@ -29,7 +29,10 @@ use edgewise_core::{
     envelope::Rules,
     ids::{ChannelId, Timestamp, UserId},
     problem::{Code, Problem},
-    proto::{Ack, Envelope, RefreshTokenRequest, SendMessageRequest, envelope::Payload},
+    proto::{
+        Ack, AddReactionRequest, DeleteMessageRequest, EditMessageRequest, Envelope, RefreshTokenRequest,
+        RemoveReactionRequest, SendMessageRequest, UpdateLastReadRequest, envelope::Payload,
+    },
     read,
 };
 use futures_util::{FutureExt as _, future::join_all};
@@ -105,14 +108,18 @@ fn owner() -> Caller {
     Caller { trusted: true, ..caller("owner", NEVER) }
 }
 
+fn parse(payload: Payload) -> Command {
+    let rules = Rules::new(ChannelId::parse(ANYWHERE).unwrap());
+    Command::parse(payload, &rules, Signature::Unverified).unwrap()
+}
+
 fn send(content: &str) -> Command {
     let request = SendMessageRequest {
         content: content.into(),
         nonce: content.into(),
         ..SendMessageRequest::default()
     };
-    let rules = Rules::new(ChannelId::parse(ANYWHERE).unwrap());
-    Command::parse(Payload::SendMessageRequest(request), &rules, Signature::Unverified).unwrap()
+    parse(Payload::SendMessageRequest(request))
 }
 
 type Fate = Result<Ack, Problem>;
@@ -564,6 +571,33 @@ fn sixty_four_who_come_while_a_commit_is_in_flight_share_the_next() {
     println!("statements of a commit of 1 and of one of 64: {statements:?}");
     let [one, many] = statements[..] else { panic!("a commit is one batch: {statements:?}") };
     assert_eq!(one, many, "the statements do not grow with the commands");
+}
+
+#[test]
+fn the_statements_of_commits_are_compiled_once() {
+    let room = Room::new(4);
+    let does = |payload: Payload| room.asks_then(caller("ana", NEVER), parse(payload)).expect("it is done");
+    let emoji = || "👍".to_owned();
+    for round in ["first", "second", "third"] {
+        let content = format!("{round} @user:ben");
+        let sent = does(Payload::SendMessageRequest(SendMessageRequest { content, ..Default::default() }));
+        let message_id = sent.message.expect("the message").id;
+        let id = || message_id.clone();
+        does(Payload::AddReactionRequest(AddReactionRequest { message_id: id(), emoji: emoji() }));
+        does(Payload::RemoveReactionRequest(RemoveReactionRequest { message_id: id(), emoji: emoji() }));
+        let content = format!("{round} @role:all");
+        does(Payload::EditMessageRequest(EditMessageRequest {
+            message_id: id(),
+            content,
+            ..Default::default()
+        }));
+        does(Payload::UpdateLastReadRequest(UpdateLastReadRequest {
+            last_sequence: 1,
+            allow_decrease: true,
+        }));
+        does(Payload::DeleteMessageRequest(DeleteMessageRequest { message_id: id() }));
+    }
+    assert_eq!(room.database.recompiled(), 0);
 }
 
 // Tokens end.

@@ -106,13 +106,13 @@ const BY_ID: &str = concat!(
     "SELECT ",
     message_sql!(reactions_sql!("NULL", "1000")),
     " AS json
-     FROM json_each(?2) id CROSS JOIN messages m ON m.id = id.value AND m.channel_id = ?1"
+     FROM json_each(?2) id CROSS JOIN messages m ON m.id = id.value AND m.channel_id = +?1"
 );
 
 /// The first `?3` states changed after revision `?2`, by their last change.
 const CHANGED: &str = concat!(
     "SELECT ", message_sql!(reactions_sql!("NULL", "1000")), " AS json
-     FROM (SELECT * FROM messages WHERE channel_id = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3) m ORDER BY m.revision"
+     FROM (SELECT * FROM messages WHERE channel_id = +?1 AND revision > ?2 ORDER BY revision LIMIT ?3) m ORDER BY m.revision"
 );
 
 const REVISION: &str = "SELECT json(revision) AS json FROM channels WHERE id = ?1";
@@ -120,7 +120,7 @@ const REVISION: &str = "SELECT json(revision) AS json FROM channels WHERE id = ?
 /// Which of the users in `?3` reacted to which of the messages in `?2`.
 const WHO_REACTED: &str = concat!(
     "SELECT json_array(r.server_sequence, r.emoji, r.user_id) AS json
-    FROM json_each(?2) s CROSS JOIN reactions r ON r.channel_id = ?1 AND r.server_sequence = s.value
+    FROM json_each(?2) s CROSS JOIN reactions r ON r.channel_id = +?1 AND r.server_sequence = s.value
     WHERE r.user_id IN (SELECT value FROM json_each(?3)) AND NOT ",
     erased_reaction_sql!("r")
 );

@@ -42,11 +42,16 @@ pub struct Cost {
 pub struct Sqlite {
     connection: Rc<RefCell<Connection>>,
     cost: Cell<Cost>,
+    recompiled: Rc<Cell<u64>>,
 }
 
 impl Clone for Sqlite {
     fn clone(&self) -> Self {
-        Self { connection: Rc::clone(&self.connection), cost: Cell::default() }
+        Self {
+            connection: Rc::clone(&self.connection),
+            cost: Cell::default(),
+            recompiled: Rc::clone(&self.recompiled),
+        }
     }
 }
 
@@ -67,7 +72,11 @@ impl Sqlite {
             let sql = std::fs::read_to_string(&file).expect("a migration reads");
             connection.execute_batch(&sql).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         }
-        Self { connection: Rc::new(RefCell::new(connection)), cost: Cell::default() }
+        Self {
+            connection: Rc::new(RefCell::new(connection)),
+            cost: Cell::default(),
+            recompiled: Rc::default(),
+        }
     }
 
     /// The id of `general`, which the first migration makes.
@@ -99,6 +108,11 @@ impl Sqlite {
         self.cost.get()
     }
 
+    /// How often SQLite compiled a statement once more that it had compiled before, through whatever handle.
+    pub fn recompiled(&self) -> u64 {
+        self.recompiled.get()
+    }
+
     /// Counts from zero again.
     pub fn reset_cost(&self) {
         self.cost.set(Cost::default());
@@ -114,7 +128,7 @@ impl Sqlite {
             let transaction = connection.transaction().map_err(refused)?;
             let answers = statements
                 .iter()
-                .map(|statement| run(&transaction, statement, &mut cost))
+                .map(|statement| run(&transaction, statement, &mut cost, &self.recompiled))
                 .collect::<Result<_, _>>()?;
             transaction.commit().map_err(refused)?;
             Ok(answers)
@@ -130,13 +144,19 @@ impl Database for Sqlite {
     }
 }
 
-fn run(connection: &Connection, statement: &Statement, cost: &mut Cost) -> Result<Rows, DatabaseError> {
+fn run(
+    connection: &Connection,
+    statement: &Statement,
+    cost: &mut Cost,
+    recompiled: &Cell<u64>,
+) -> Result<Rows, DatabaseError> {
     within_limits(statement)?;
     cost.statements += 1;
     let changed_before = connection.total_changes();
     let mut prepared = connection.prepare_cached(statement.sql).map_err(refused)?;
     prepared.reset_status(StatementStatus::FullscanStep);
     prepared.reset_status(StatementStatus::VmStep);
+    prepared.reset_status(StatementStatus::RePrepare);
     let answers = prepared.column_count() > 0;
     if answers && !prepared.column_names().eq(["json"]) {
         return Err(DatabaseError::Malformed(format!("not one column named json: {}", statement.sql)));
@@ -153,6 +173,7 @@ fn run(connection: &Connection, statement: &Statement, cost: &mut Cost) -> Resul
     };
     cost.scanned += status(&prepared, StatementStatus::FullscanStep);
     cost.steps += status(&prepared, StatementStatus::VmStep);
+    recompiled.set(recompiled.get() + status(&prepared, StatementStatus::RePrepare));
     cost.changed += connection.total_changes() - changed_before;
     Ok(Rows(rows))
 }
