@@ -10,17 +10,16 @@ use edgewise_core::{
     problem::{Code, Problem},
     token::{Identity, TokenError, Verifier},
 };
-use worker::{Env, Headers};
+use worker::Env;
 
 use crate::{config, issuers};
 
-/// The token of the `Authorization` header.
+/// The token of an `Authorization` header.
 ///
 /// # Errors
 /// 401 `TOKEN_MISSING` without one.
-pub(crate) fn bearer(headers: &Headers) -> Result<String, Problem> {
-    let header = headers.get("authorization").ok().flatten();
-    header.as_deref().and_then(token_of).map(str::to_owned).ok_or_else(missing)
+pub(crate) fn bearer(header: Option<&str>) -> Result<String, Problem> {
+    header.and_then(token_of).map(str::to_owned).ok_or_else(missing)
 }
 
 /// The token of a header `Bearer <token>`.

@@ -3,7 +3,8 @@
 use edgewise_core::problem::{Code, Problem};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
-use worker::{Headers, Request};
+
+use crate::border::Incoming;
 
 /// The largest body taken, in bytes.
 pub(crate) const MAX_BYTES: usize = 64 << 10;
@@ -23,12 +24,11 @@ pub(crate) enum Media {
 }
 
 impl Media {
-    /// What the request says that its body is.
+    /// What a `Content-Type` says that a body is.
     ///
     /// # Errors
     /// 415 `MEDIA_TYPE_UNSUPPORTED` for anything else.
-    pub(crate) fn of(headers: &Headers) -> Result<Self, Problem> {
-        let header = headers.get("content-type").ok().flatten().unwrap_or_default();
+    pub(crate) fn of(header: &str) -> Result<Self, Problem> {
         let essence = header.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match essence.as_str() {
             "" | JSON => Ok(Self::Json),
@@ -42,10 +42,9 @@ impl Media {
 ///
 /// # Errors
 /// 413 `BODY_TOO_LARGE`; 400 `BODY_INVALID` where it breaks off.
-pub(crate) async fn read(request: &mut Request) -> Result<Vec<u8>, Problem> {
+pub(crate) async fn read(request: &Incoming) -> Result<Vec<u8>, Problem> {
     let too_large = || Code::BodyTooLarge.with(format!("a body has at most {MAX_BYTES} bytes"));
-    let told =
-        request.headers().get("content-length").ok().flatten().and_then(|text| text.parse::<usize>().ok());
+    let told = request.header("content-length").and_then(|text| text.parse::<usize>().ok());
     if told.is_some_and(|length| length > MAX_BYTES) {
         return Err(too_large());
     }
@@ -54,7 +53,7 @@ pub(crate) async fn read(request: &mut Request) -> Result<Vec<u8>, Problem> {
         return request.bytes().await.map_err(|_| Code::BodyInvalid.with("the body broke off"));
     }
     // Without a body there is no stream either.
-    let Ok(mut stream) = request.stream() else { return Ok(Vec::new()) };
+    let Some(mut stream) = request.stream() else { return Ok(Vec::new()) };
     let mut body = Vec::new();
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| Code::BodyInvalid.with("the body broke off"))?;

@@ -11,11 +11,12 @@ use edgewise_core::{
 };
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
-use worker::{Date, Env, Headers, Request, console_error};
+use worker::{Context, Date, Env, console_error};
 
 use crate::{
     auth,
     body::{self, Media},
+    border::Incoming,
     d1::{Cost, D1},
     query::Query,
     reply,
@@ -26,25 +27,25 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) env: Env,
+    pub(crate) context: Context,
     pub(crate) now: Timestamp,
     pub(crate) request_id: String,
     pub(crate) query: Query,
     /// What the path names, once its route is known.
     pub(crate) params: Params,
-    request: Request,
+    request: Incoming,
     told: Vec<(&'static str, String)>,
     database: OnceCell<D1>,
 }
 
 impl Call {
-    pub(crate) fn new(request: Request, env: Env, request_id: String) -> Self {
-        let url = request.inner().url();
-        let query = url.split_once('?').map_or("", |(_, query)| query);
+    pub(crate) fn new(request: Incoming, env: Env, context: Context, request_id: String) -> Self {
         Self {
             env,
+            context,
             now: Date::now().as_millis(),
             request_id,
-            query: Query::parse(query.split('#').next().unwrap_or_default()),
+            query: Query::parse(request.query()),
             params: Params::default(),
             request,
             told: Vec::new(),
@@ -52,22 +53,22 @@ impl Call {
         }
     }
 
-    pub(crate) fn headers(&self) -> &Headers {
-        self.request.headers()
+    /// A header's value. `name` is in lower case.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        self.request.header(name)
     }
 
-    /// A header's value, empty where it is not there.
-    pub(crate) fn header(&self, name: &str) -> Option<String> {
-        self.headers().get(name).ok().flatten()
+    /// The token of the `Authorization` header.
+    ///
+    /// # Errors
+    /// 401 `TOKEN_MISSING` without one.
+    pub(crate) fn bearer(&self) -> Result<String, Problem> {
+        auth::bearer(self.header("authorization").as_deref())
     }
 
     /// The host that was asked, with its port unless that is the scheme's own.
     pub(crate) fn host(&self) -> String {
-        let of_url = || {
-            let url = self.request.url().ok()?;
-            let host = url.host_str()?;
-            Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
-        };
+        let of_url = || Some(self.request.authority().to_owned());
         self.header("host").or_else(of_url).unwrap_or_default().to_ascii_lowercase()
     }
 
@@ -87,7 +88,7 @@ impl Call {
     /// 401 `TOKEN_MISSING`, `TOKEN_INVALID`, `TOKEN_EXPIRED`; 503 `CONFIG_MISSING`.
     pub(crate) async fn caller(&self) -> Result<Caller, Problem> {
         auth::check_config(&self.env)?;
-        auth::verify(&self.env, &auth::bearer(self.headers())?, self.now).await
+        auth::verify(&self.env, &self.bearer()?, self.now).await
     }
 
     /// Who asks, and whether they may bring what others signed.
@@ -96,7 +97,7 @@ impl Call {
     /// Those of [`Self::caller`].
     pub(crate) async fn courier(&self) -> Result<(Caller, bool), Problem> {
         auth::check_config(&self.env)?;
-        auth::verify_courier(&self.env, &auth::bearer(self.headers())?, self.now).await
+        auth::verify_courier(&self.env, &self.bearer()?, self.now).await
     }
 
     /// The channel that the path names.
@@ -171,8 +172,8 @@ impl Call {
     /// # Errors
     /// 415 `MEDIA_TYPE_UNSUPPORTED`, 413 `BODY_TOO_LARGE`.
     pub(crate) async fn body(&mut self) -> Result<(Media, Vec<u8>), Problem> {
-        let media = Media::of(self.headers())?;
-        Ok((media, body::read(&mut self.request).await?))
+        let media = Media::of(&self.header("content-type").unwrap_or_default())?;
+        Ok((media, body::read(&self.request).await?))
     }
 
     /// What the client would rather have the answer in.

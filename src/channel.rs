@@ -14,6 +14,7 @@ use edgewise_core::{
     problem::{Code, Problem},
     proto::{self, Envelope, PresenceStatus, command::Request as Asked, envelope::Payload},
 };
+use futures_util::future::join_all;
 use prost::Message as _;
 use worker::{
     Date, Delay, DurableObject, Env, Error, Headers, Method, Request, Response, Result, State, WebSocket,
@@ -23,7 +24,7 @@ use worker::{
 use crate::{
     auth, config,
     d1::{Cost, D1},
-    object::{ACTOR_HEADER, COMMIT_HEADER, COST_HEADER, PROTOCOL, PROTOCOL_HEADER},
+    object::{ACTOR_HEADER, PROTOCOL, PROTOCOL_HEADER},
 };
 
 /// The key under which the object remembers which channel it is, for alarms, which come without its name.
@@ -55,7 +56,7 @@ impl DurableObject for Channel {
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let engine = self.engine().await?;
         match (request.method(), request.path().as_str()) {
-            (Method::Post, "/command") => self.command(&engine, &request.bytes().await?).await,
+            (Method::Post, "/commands") => self.commands(&engine, &request.bytes().await?).await,
             (Method::Get, "/connect") => self.open_socket(&engine, &request).await,
             (Method::Get, "/presence") => presence(&engine, &request).await,
             _ => Response::error("no such request", 404),
@@ -138,22 +139,27 @@ impl Channel {
         engine.clone().ok_or_else(|| Error::from("no engine"))
     }
 
-    /// Runs a command and answers with an Envelope, whatever became of it.
-    async fn command(&self, engine: &Rc<Engine>, body: &[u8]) -> Result<Response> {
-        let (fate, commit) = run(engine, body).await;
+    /// Runs commands, and answers with what became of each.
+    async fn commands(&self, engine: &Rc<Engine>, body: &[u8]) -> Result<Response> {
+        let commands =
+            proto::Commands::decode(body).map_err(|error| Error::from(error.to_string()))?.commands;
+        let fates = join_all(commands.into_iter().map(|command| run(engine, command))).await;
+        let outcomes = fates.into_iter().map(|(fate, commit)| self.outcome(fate, commit)).collect();
+        Response::from_bytes(proto::Outcomes { outcomes }.encode_to_vec())
+    }
+
+    fn outcome(&self, fate: Fate, commit: Option<CommitId>) -> proto::Outcome {
         let payload = match fate {
             Ok(ack) => Payload::Ack(ack),
             Err(problem) => Payload::Error(problem.to_error_response("")),
         };
-        let envelope = Envelope { payload: Some(payload), ..Envelope::default() };
-        let response = Response::from_bytes(envelope.encode_to_vec())?;
-        if let Some(commit) = commit
-            && let Some((_, cost)) = self.costs.borrow().iter().find(|(id, _)| *id == commit)
-        {
-            response.headers().set(COMMIT_HEADER, &commit.to_string())?;
-            response.headers().set(COST_HEADER, &cost.to_string())?;
+        let costs = self.costs.borrow();
+        let cost = commit.and_then(|commit| costs.iter().find(|(id, _)| *id == commit));
+        proto::Outcome {
+            envelope: Some(Envelope { payload: Some(payload), ..Envelope::default() }),
+            commit: cost.map(|(commit, _)| commit.to_string()),
+            cost: cost.map(|(_, cost)| cost.to_string()),
         }
-        Ok(response)
     }
 
     async fn open_socket(&self, engine: &Rc<Engine>, request: &Request) -> Result<Response> {
@@ -193,17 +199,9 @@ fn refusal(problem: &Problem) -> (u16, String) {
     (code.code(), problem.detail.clone().into_owned())
 }
 
-async fn run(
-    engine: &Rc<Engine>,
-    body: &[u8],
-) -> (std::result::Result<proto::Ack, Problem>, Option<CommitId>) {
-    let command = match proto::Command::decode(body) {
-        Ok(command) => command,
-        Err(error) => {
-            console_error!("a command that does not decode: {error}");
-            return (Err(Problem::internal()), None);
-        }
-    };
+type Fate = std::result::Result<proto::Ack, Problem>;
+
+async fn run(engine: &Rc<Engine>, command: proto::Command) -> (Fate, Option<CommitId>) {
     let Some(caller) = command.actor.and_then(caller) else { return (Err(Problem::internal()), None) };
     let parsed = match command.request {
         Some(Asked::Envelope(Envelope { payload: Some(Payload::TypingRequest(_)), .. })) => {

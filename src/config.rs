@@ -1,6 +1,8 @@
 //! Settings: the names of bindings and variables, and their defaults.
 //!
-//! Read where they are needed, so that what is missing is an answer of the routes that need it and of no other.
+//! Read when they are first needed, so that what is missing is an answer of the routes that need it and of no other.
+
+use std::{cell::RefCell, collections::HashMap};
 
 use std::borrow::Cow;
 
@@ -20,12 +22,19 @@ pub(crate) const MODERATORS: &str = "MODERATORS";
 /// The key that tokens are signed with.
 pub(crate) const JWT_SECRET: &str = "JWT_SECRET";
 
-/// A variable's or secret's text, where it is there and not empty.
-fn text(env: &Env, name: &str) -> Option<String> {
-    env.var(name).ok().map(|value| value.to_string()).filter(|value| !value.is_empty())
+thread_local! {
+    /// What was read already: settings are the same for an isolate's whole life, and every look at them is a crossing
+    /// into JavaScript.
+    static READ: RefCell<HashMap<&'static str, Option<String>>> = RefCell::default();
 }
 
-fn is_true(env: &Env, name: &str) -> bool {
+/// A variable's or secret's text, where it is there and not empty.
+fn text(env: &Env, name: &'static str) -> Option<String> {
+    let read = || env.var(name).ok().map(|value| value.to_string()).filter(|value| !value.is_empty());
+    READ.with_borrow_mut(|known| known.entry(name).or_insert_with(read).clone())
+}
+
+fn is_true(env: &Env, name: &'static str) -> bool {
     text(env, name).is_some_and(|value| value == "true")
 }
 

@@ -2,9 +2,9 @@
 //!
 //! Never with credentials: a token is sent by the page itself, so that there is nothing to be abused in a cookie.
 
-use worker::{Env, Headers, Result};
+use worker::Env;
 
-use crate::{config, reply::Reply};
+use crate::{border::Incoming, config, reply::Reply};
 
 /// The headers that a page may send.
 const ALLOWED: &str = "Authorization, Content-Type, Idempotency-Key, X-Request-Id";
@@ -23,29 +23,28 @@ pub(crate) enum Cors {
 }
 
 impl Cors {
-    /// What holds for a request with these headers.
-    pub(crate) fn of(env: &Env, headers: &Headers) -> Self {
+    /// What holds for a request.
+    pub(crate) fn of(env: &Env, request: &Incoming) -> Self {
         match config::allowed_origins(env) {
             None => Self::Everyone,
             Some(allowed) => {
-                let origin = headers.get("origin").ok().flatten();
+                let origin = request.header("origin");
                 Self::Only(origin.filter(|origin| allowed.contains(origin)))
             }
         }
     }
 
     /// Adds what every answer carries.
-    pub(crate) fn apply(&self, headers: &Headers) -> Result<()> {
-        match self {
-            Self::Everyone => headers.set("access-control-allow-origin", "*")?,
-            Self::Only(origin) => {
-                // A cache must not give one origin's answer to another.
-                headers.append("vary", "Origin")?;
-                let Some(origin) = origin else { return Ok(()) };
-                headers.set("access-control-allow-origin", origin)?;
-            }
-        }
-        headers.set("access-control-expose-headers", EXPOSED)
+    pub(crate) fn apply(&self, reply: Reply) -> Reply {
+        let (reply, origin) = match self {
+            Self::Everyone => (reply, Some("*")),
+            // A cache must not give one origin's answer to another.
+            Self::Only(origin) => (reply.with("vary", "Origin".into()), origin.as_deref()),
+        };
+        let Some(origin) = origin else { return reply };
+        reply
+            .with("access-control-allow-origin", origin.into())
+            .with("access-control-expose-headers", EXPOSED.into())
     }
 
     /// Adds what the answer to a preflight carries.

@@ -11,11 +11,13 @@
 mod auth;
 mod auth_limit;
 mod body;
+mod border;
 mod call;
 mod channel;
 mod config;
 mod cors;
 mod d1;
+mod hop;
 mod issuers;
 mod moderator;
 mod object;
@@ -26,9 +28,9 @@ mod router;
 mod routes;
 mod webcrypto;
 
-use worker::{Context, Env, Request, Response, Result, event};
+use worker::{Context, Env, Result, event};
 
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
-    router::answer(request, env).await
+async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<web_sys::Response> {
+    router::answer(request, env, context).await
 }

@@ -7,7 +7,9 @@ use edgewise_core::{
     engine::{self, Signature},
     ids::{ChannelId, UserId},
     problem::{Code, Problem},
-    proto::{Ack, Actor, Command, Envelope, ExpelRequest, command, envelope::Payload},
+    proto::{
+        Ack, Actor, Command, Commands, Envelope, ExpelRequest, Outcome, Outcomes, command, envelope::Payload,
+    },
 };
 use prost::Message as _;
 use worker::{
@@ -16,7 +18,7 @@ use worker::{
     url::form_urlencoded,
 };
 
-use crate::{config, reply::Reply};
+use crate::{call::Call, config, hop, reply::Reply};
 
 /// Who asks: an [`Actor`] in hex.
 pub(crate) const ACTOR_HEADER: &str = "x-edgewise-actor";
@@ -29,7 +31,7 @@ pub(crate) const COMMIT_HEADER: &str = "x-edgewise-commit";
 /// What a commit or a read cost the database, where costs are exposed.
 pub(crate) const COST_HEADER: &str = "x-edgewise-cost";
 
-/// How often a request is made that may be repeated.
+/// How often a connect is tried, which may be repeated.
 const ATTEMPTS: u32 = 3;
 
 /// Whether the same command once more does no harm and answers the same, so that it can be repeated where its answer
@@ -48,6 +50,19 @@ pub(crate) struct Done {
 }
 
 impl Done {
+    fn of(outcome: Outcome) -> Result<Self, Problem> {
+        let Outcome { envelope, commit, cost } = outcome;
+        let headers = [(COMMIT_HEADER, commit), (COST_HEADER, cost)]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect();
+        match envelope.and_then(|envelope| envelope.payload) {
+            Some(Payload::Ack(ack)) => Ok(Self { ack, headers }),
+            Some(Payload::Error(error)) => Err(Problem::from_error_response(&error)),
+            _ => Err(defect("an answer that is neither ack nor error")),
+        }
+    }
+
     /// An answer to the client, with what the object says that it cost.
     pub(crate) fn reply(self, reply: Reply) -> Reply {
         self.headers.into_iter().fold(reply, |reply, (name, value)| reply.with(name, value))
@@ -59,30 +74,15 @@ impl Done {
 /// # Errors
 /// What the object refused; 503 `STORAGE_UNAVAILABLE` where it did not answer.
 pub(crate) async fn command(
-    env: &Env,
+    call: &Call,
     channel: ChannelId,
     caller: &Caller,
     request: command::Request,
     repeat: Repeat,
 ) -> Result<Done, Problem> {
-    let signature_verified = verify(env, channel, &request)?;
+    let signature_verified = verify(&call.env, channel, &request)?;
     let command = Command { actor: Some(actor(caller)), request: Some(request), signature_verified };
-    let body = command.encode_to_vec();
-    let make = || {
-        let mut init = RequestInit::new();
-        init.with_method(Method::Post).with_body(Some(Uint8Array::from(body.as_slice()).into()));
-        Request::new_with_init("http://channel/command", &init)
-    };
-    let mut response = ask(env, channel, make, repeat).await?;
-    let headers = [COMMIT_HEADER, COST_HEADER]
-        .into_iter()
-        .filter_map(|name| Some((name, response.headers().get(name).ok().flatten()?)))
-        .collect();
-    match envelope(&mut response).await?.payload {
-        Some(Payload::Ack(ack)) => Ok(Done { ack, headers }),
-        Some(Payload::Error(error)) => Err(Problem::from_error_response(&error)),
-        _ => Err(defect("an answer that is neither ack nor error")),
-    }
+    Done::of(hop::carry(call, channel, command, repeat).await?)
 }
 
 /// Has a channel's object carry out one of the requests that a socket could send.
@@ -90,14 +90,38 @@ pub(crate) async fn command(
 /// # Errors
 /// Those of [`command`].
 pub(crate) async fn request(
-    env: &Env,
+    call: &Call,
     channel: ChannelId,
     caller: &Caller,
     payload: Payload,
     repeat: Repeat,
 ) -> Result<Done, Problem> {
     let envelope = Envelope { payload: Some(payload), ..Envelope::default() };
-    command(env, channel, caller, command::Request::Envelope(envelope), repeat).await
+    command(call, channel, caller, command::Request::Envelope(envelope), repeat).await
+}
+
+/// Takes commands to a channel's object, once. As many outcomes come back, in their order.
+///
+/// # Errors
+/// The object did not answer: it may have carried out some, all or none.
+pub(crate) async fn carry_out(
+    env: &Env,
+    channel: ChannelId,
+    commands: Vec<Command>,
+) -> worker::Result<Vec<Outcome>> {
+    let number = commands.len();
+    let body = Commands { commands }.encode_to_vec();
+    let mut init = RequestInit::new();
+    init.with_method(Method::Post).with_body(Some(Uint8Array::from(body.as_slice()).into()));
+    let request = Request::new_with_init("http://channel/commands", &init)?;
+    let mut response = stub(env, channel)?.fetch_with_request(request).await?;
+    let body = response.bytes().await?;
+    let outcomes = Outcomes::decode(body.as_slice()).map(|outcomes| outcomes.outcomes).unwrap_or_default();
+    if response.status_code() != 200 || outcomes.len() != number {
+        let status = response.status_code();
+        return Err(Error::from(format!("{} outcomes of {number}, status {status}", outcomes.len())));
+    }
+    Ok(outcomes)
 }
 
 /// Verifies what is signed before the object is woken, which is one and has all of the channel's work to do: it takes
@@ -137,7 +161,7 @@ pub(crate) async fn presence(
     let make = || get(&url, &[(ACTOR_HEADER, &actor_header(caller))]);
     let mut response = ask(env, channel, make, Repeat::Safe).await?;
     if response.status_code() == 200 {
-        return response.bytes().await.map_err(|error| unavailable(&error));
+        return response.bytes().await.map_err(|error| unavailable(&error.to_string()));
     }
     match envelope(&mut response).await?.payload {
         Some(Payload::Error(error)) => Err(Problem::from_error_response(&error)),
@@ -153,7 +177,8 @@ pub(crate) async fn expel(env: &Env, channel: ChannelId, user: &UserId) -> Resul
     // Nobody's word counts for it: what is done stands in the outbox.
     let caller = Caller { user_id: user.clone(), display_name: None, trusted: false, expires_at: 0 };
     let request = command::Request::Expel(ExpelRequest { user_id: user.to_string() });
-    command(env, channel, &caller, request, Repeat::Safe).await.map(drop)
+    let command = Command { actor: Some(actor(&caller)), request: Some(request), ..Command::default() };
+    Done::of(hop::alone(env, channel, command, Repeat::Safe).await?).map(drop)
 }
 
 /// Hands a socket over to a channel's object: the answer is the upgrade, whether the object lets the client stay or
@@ -224,19 +249,19 @@ async fn ask(
                 console_warn!("channel {channel} is asked again: {error}");
                 attempts += 1;
             }
-            Err(error) => return Err(unavailable(&error)),
+            Err(error) => return Err(unavailable(&error.to_string())),
         }
     }
 }
 
 /// Whether an object has more to do than it can: then asking again makes it worse.
-fn overloaded(error: &Error) -> bool {
+pub(crate) fn overloaded(error: &Error) -> bool {
     let Error::UnknownJsError { original, .. } = error else { return false };
     Reflect::get(original, &"overloaded".into()).is_ok_and(|value| value.is_truthy())
 }
 
 async fn envelope(response: &mut Response) -> Result<Envelope, Problem> {
-    let body = response.bytes().await.map_err(|error| unavailable(&error))?;
+    let body = response.bytes().await.map_err(|error| unavailable(&error.to_string()))?;
     if response.status_code() >= 500 {
         return Err(defect(&format!("status {}", response.status_code())));
     }
@@ -244,7 +269,7 @@ async fn envelope(response: &mut Response) -> Result<Envelope, Problem> {
 }
 
 /// The object may or may not have carried out what it was asked.
-fn unavailable(error: &Error) -> Problem {
+pub(crate) fn unavailable(error: &str) -> Problem {
     console_error!("a channel's object did not answer: {error}");
     Code::StorageUnavailable
         .with("the channel is not answering; repeat with the same nonce")

@@ -6,9 +6,12 @@ use edgewise_core::{
     proto::{ChatMessage, FetchHistoryResponse, SyncResponse},
 };
 use serde::Serialize;
-use worker::{Headers, Response, ResponseBody, Result, WebSocket};
+use worker::{Result, WebSocket};
 
-use crate::body::{JSON, Media, PROTOBUF};
+use crate::{
+    body::{JSON, Media, PROTOBUF},
+    border::Outgoing,
+};
 
 /// An answer, yet without what every answer carries.
 #[derive(Debug)]
@@ -75,8 +78,11 @@ impl Reply {
         }
     }
 
-    /// The same with a header.
+    /// The same with a header, in place of one of that name. What an answer varies with adds up.
     pub(crate) fn with(mut self, name: &'static str, value: String) -> Self {
+        if name != "vary" {
+            self.headers.retain(|(known, _)| *known != name);
+        }
         self.headers.push((name, value));
         self
     }
@@ -91,20 +97,16 @@ impl Reply {
     }
 
     /// What the runtime sends.
-    pub(crate) fn into_response(self) -> Result<Response> {
-        let headers = Headers::new();
-        for (name, value) in &self.headers {
-            headers.set(name, value)?;
-        }
-        match self.content {
-            Content::Nothing => Ok(Response::empty()?.with_status(self.status).with_headers(headers)),
+    pub(crate) fn into_response(mut self) -> Result<web_sys::Response> {
+        let (body, socket) = match &self.content {
+            Content::Nothing => (None, None),
             Content::Bytes { media, bytes } => {
-                headers.set("content-type", media)?;
-                let response = Response::from_body(ResponseBody::Body(bytes))?;
-                Ok(response.with_status(self.status).with_headers(headers))
+                self.headers.push(("content-type", (*media).into()));
+                (Some(bytes.as_slice()), None)
             }
-            Content::Socket(socket) => Ok(Response::from_websocket(socket)?.with_headers(headers)),
-        }
+            Content::Socket(socket) => (None, Some(socket)),
+        };
+        Outgoing { status: self.status, headers: &self.headers, body, socket }.respond()
     }
 }
 

@@ -5,9 +5,10 @@
 
 use edgewise_core::problem::{Code, Problem};
 use uuid::Uuid;
-use worker::{Env, Headers, Request, Response, console_error};
+use worker::{Context, Env, console_error};
 
 use crate::{
+    border::Incoming,
     call::Call,
     config,
     cors::Cors,
@@ -154,21 +155,24 @@ fn percent_decode(text: &str) -> Option<String> {
 }
 
 /// A client's own name for a request: 1 to 64 visible ASCII characters. Else one of ours.
-fn request_id(headers: &Headers) -> String {
-    let own = headers.get("x-request-id").ok().flatten();
+fn request_id(request: &Incoming) -> String {
+    let own = request.header("x-request-id");
     own.filter(|id| (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()))
         .unwrap_or_else(|| Uuid::now_v7().to_string())
 }
 
 /// Answers a request, whatever it is.
-pub(crate) async fn answer(request: Request, env: Env) -> worker::Result<Response> {
-    let cors = Cors::of(&env, request.headers());
+pub(crate) async fn answer(
+    request: web_sys::Request,
+    env: Env,
+    context: Context,
+) -> worker::Result<web_sys::Response> {
+    let request = Incoming::new(request);
+    let cors = Cors::of(&env, &request);
     let exposes_cost = config::exposes_cost(&env);
-    // `request.method()` would take what it doesn't know for GET.
-    let method = request.inner().method();
-    let path = request.path();
-    let request_id = request_id(request.headers());
-    let mut call = Call::new(request, env, request_id);
+    let (method, path) = (request.method.clone(), request.path().to_owned());
+    let request_id = request_id(&request);
+    let mut call = Call::new(request, env, context, request_id);
 
     let asked = if method == HEAD { GET } else { method.as_str() };
     let reply = dispatch(&path, asked, &mut call).await.unwrap_or_else(|problem| {
@@ -180,16 +184,16 @@ pub(crate) async fn answer(request: Request, env: Env) -> worker::Result<Respons
 
     let reply = call.told().into_iter().fold(reply, |reply, (name, value)| reply.with(name, value));
     let reply = if method == HEAD { reply.without_body() } else { reply };
-    let response = reply.into_response()?;
-    let headers = response.headers();
-    headers.set("x-request-id", &call.request_id)?;
-    // What one user reads is nobody else's, and a moment later no longer true.
-    headers.set("cache-control", "no-store")?;
-    headers.set("x-content-type-options", "nosniff")?;
-    cors.apply(headers)?;
     // A write's cost came with the object's answer.
-    if let Some(cost) = call.cost().filter(|_| exposes_cost) {
-        headers.set(COST_HEADER, &cost.to_string())?;
-    }
-    Ok(response)
+    let cost = call.cost().filter(|_| exposes_cost);
+    let reply = match cost {
+        Some(cost) => reply.with(COST_HEADER, cost.to_string()),
+        None => reply,
+    };
+    let reply = reply
+        .with("x-request-id", call.request_id)
+        // What one user reads is nobody else's, and a moment later no longer true.
+        .with("cache-control", "no-store".into())
+        .with("x-content-type-options", "nosniff".into());
+    cors.apply(reply).into_response()
 }

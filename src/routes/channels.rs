@@ -101,6 +101,6 @@ pub(crate) async fn delete(call: &mut Call) -> Result<Reply, Problem> {
     let channel = call.channel()?;
     let request = command::Request::DeleteChannel(DeleteChannelRequest {});
     // Done again it would find no channel.
-    let done = object::command(&call.env, channel, &caller, request, Repeat::Unsafe).await?;
+    let done = object::command(call, channel, &caller, request, Repeat::Unsafe).await?;
     Ok(done.reply(Reply::empty(204)))
 }

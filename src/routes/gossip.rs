@@ -49,7 +49,7 @@ pub(crate) async fn post(call: &mut Call) -> Result<Reply, Problem> {
             );
         }
     };
-    let mut done = object::request(&call.env, channel, &actor, payload, Repeat::Safe).await?;
+    let mut done = object::request(call, channel, &actor, payload, Repeat::Safe).await?;
     let mut message = message_of(&mut done.ack)?;
     if !own {
         // A nonce is its sender's alone.

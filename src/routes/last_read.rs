@@ -33,7 +33,7 @@ pub(crate) async fn put(call: &mut Call) -> Result<Reply, Problem> {
     let PutBody { last_sequence, allow_decrease } = call.json().await?;
     let allow_decrease = allow_decrease.unwrap_or(false);
     let payload = Payload::UpdateLastReadRequest(UpdateLastReadRequest { last_sequence, allow_decrease });
-    let done = object::request(&call.env, channel, &caller, payload, Repeat::Safe).await?;
+    let done = object::request(call, channel, &caller, payload, Repeat::Safe).await?;
     let state = ReadState::from(done.ack.last_read.as_ref().ok_or_else(Problem::internal)?);
     Ok(done.reply(Reply::json(200, &state)))
 }

@@ -28,7 +28,7 @@ pub(crate) async fn add(call: &mut Call) -> Result<Reply, Problem> {
     let caller = call.caller().await?;
     let (channel, user_id) = (call.channel()?, call.user(&caller)?.to_string());
     let request = command::Request::AddMember(AddMemberRequest { user_id });
-    let done = object::command(&call.env, channel, &caller, request, Repeat::Safe).await?;
+    let done = object::command(call, channel, &caller, request, Repeat::Safe).await?;
     Ok(done.reply(Reply::empty(204)))
 }
 
@@ -38,6 +38,6 @@ pub(crate) async fn remove(call: &mut Call) -> Result<Reply, Problem> {
     let (channel, user_id) = (call.channel()?, call.user(&caller)?.to_string());
     let request = command::Request::RemoveMember(RemoveMemberRequest { user_id });
     // Done again, after a member had left a private channel, it would find no channel.
-    let done = object::command(&call.env, channel, &caller, request, Repeat::Unsafe).await?;
+    let done = object::command(call, channel, &caller, request, Repeat::Unsafe).await?;
     Ok(done.reply(Reply::empty(204)))
 }

@@ -40,7 +40,7 @@ pub(crate) async fn send(call: &mut Call) -> Result<Reply, Problem> {
     let repeat =
         if request.nonce.is_empty() && request.envelope.is_empty() { Repeat::Unsafe } else { Repeat::Safe };
     let payload = Payload::SendMessageRequest(request);
-    let mut done = object::request(&call.env, channel, &caller, payload, repeat).await?;
+    let mut done = object::request(call, channel, &caller, payload, repeat).await?;
     let message = message_of(&mut done.ack)?;
     let reply = if done.ack.replayed {
         Reply::chat(200, call.accepts(), &message).with("idempotency-replayed", "true".into())
@@ -121,7 +121,7 @@ pub(crate) async fn edit(call: &mut Call) -> Result<Reply, Problem> {
         }
     };
     let payload = Payload::EditMessageRequest(request);
-    let mut done = object::request(&call.env, channel, &caller, payload, Repeat::Safe).await?;
+    let mut done = object::request(call, channel, &caller, payload, Repeat::Safe).await?;
     let message = message_of(&mut done.ack)?;
     let reply = Reply::chat(200, call.accepts(), &message);
     // Only a signed edit is known to be the same again.
@@ -135,7 +135,7 @@ pub(crate) async fn delete(call: &mut Call) -> Result<Reply, Problem> {
     let (channel, message_id) = (call.channel()?, call.message()?.to_string());
     let payload = Payload::DeleteMessageRequest(DeleteMessageRequest { message_id });
     // Done again it would find nothing to delete.
-    let done = object::request(&call.env, channel, &caller, payload, Repeat::Unsafe).await?;
+    let done = object::request(call, channel, &caller, payload, Repeat::Unsafe).await?;
     Ok(done.reply(Reply::empty(204)))
 }
 

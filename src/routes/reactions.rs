@@ -24,7 +24,7 @@ pub(crate) async fn add(call: &mut Call) -> Result<Reply, Problem> {
     let (channel, message_id) = (call.channel()?, call.message()?.to_string());
     let AddBody { emoji } = call.json().await?;
     let payload = Payload::AddReactionRequest(AddReactionRequest { message_id, emoji });
-    let done = object::request(&call.env, channel, &caller, payload, Repeat::Safe).await?;
+    let done = object::request(call, channel, &caller, payload, Repeat::Safe).await?;
     let summary = done.ack.reaction.as_ref().ok_or_else(Problem::internal)?;
     let reply = Reply::json(if done.ack.replayed { 200 } else { 201 }, summary);
     Ok(done.reply(reply))
@@ -60,6 +60,6 @@ pub(crate) async fn remove(call: &mut Call) -> Result<Reply, Problem> {
     let (channel, message_id, emoji) = (call.channel()?, call.message()?.to_string(), call.emoji_text()?);
     let payload = Payload::RemoveReactionRequest(RemoveReactionRequest { message_id, emoji });
     // Done again it would find nothing to remove.
-    let done = object::request(&call.env, channel, &caller, payload, Repeat::Unsafe).await?;
+    let done = object::request(call, channel, &caller, payload, Repeat::Unsafe).await?;
     Ok(done.reply(Reply::empty(204)))
 }

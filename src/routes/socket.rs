@@ -83,7 +83,7 @@ fn token(call: &Call, offered: &[&str]) -> Option<String> {
         .iter()
         .find_map(|protocol| protocol.strip_prefix("bearer."))
         .map(str::to_owned)
-        .or_else(|| auth::bearer(call.headers()).ok())
+        .or_else(|| call.bearer().ok())
         .or_else(in_query)
         .filter(|token| !token.is_empty())
 }

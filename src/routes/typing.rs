@@ -16,6 +16,6 @@ pub(crate) async fn post(call: &mut Call) -> Result<Reply, Problem> {
     let caller = call.caller().await?;
     let channel = call.channel()?;
     let payload = Payload::TypingRequest(TypingRequest {});
-    let done = object::request(&call.env, channel, &caller, payload, Repeat::Safe).await?;
+    let done = object::request(call, channel, &caller, payload, Repeat::Safe).await?;
     Ok(done.reply(Reply::empty(204)))
 }

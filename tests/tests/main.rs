@@ -14,6 +14,7 @@ mod cost;
 mod gossip;
 mod hibernation;
 mod history;
+mod hop;
 mod http;
 mod identity;
 mod invites;
