@@ -1,6 +1,6 @@
 //! One request on its way through a route: what it asks for, taken apart, and what it may use.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
 use edgewise_core::{
     access::Caller,
@@ -34,7 +34,7 @@ pub(crate) struct Call {
     /// What the path names, once its route is known.
     pub(crate) params: Params,
     request: Incoming,
-    told: Vec<(&'static str, String)>,
+    told: RefCell<Vec<(&'static str, String)>>,
     database: OnceCell<D1>,
 }
 
@@ -48,7 +48,7 @@ impl Call {
             query: Query::parse(request.query()),
             params: Params::default(),
             request,
-            told: Vec::new(),
+            told: RefCell::default(),
             database: OnceCell::new(),
         }
     }
@@ -73,13 +73,13 @@ impl Call {
     }
 
     /// Has the answer carry this header, whatever the answer will be.
-    pub(crate) fn tell(&mut self, name: &'static str, value: String) {
-        self.told.push((name, value));
+    pub(crate) fn tell(&self, name: &'static str, value: String) {
+        self.told.borrow_mut().push((name, value));
     }
 
     /// What the answer is to carry.
-    pub(crate) fn told(&mut self) -> Vec<(&'static str, String)> {
-        std::mem::take(&mut self.told)
+    pub(crate) fn told(&self) -> Vec<(&'static str, String)> {
+        self.told.take()
     }
 
     /// Who asks.

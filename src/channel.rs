@@ -8,7 +8,7 @@ use std::{cell::RefCell, rc::Rc, time::Duration};
 use edgewise_core::{
     access::Caller,
     database::{Database, DatabaseError, Rows, Statement},
-    engine::{self, Attachment, CloseCode, Connect, Platform, Signature},
+    engine::{self, Attachment, CloseCode, Connect, Limited, Platform, Quota, Rates, Signature},
     envelope::Rules,
     ids::{ChannelId, CommitId, Timestamp, UserId},
     problem::{Code, Problem},
@@ -29,6 +29,8 @@ use crate::{
 
 /// The key under which the object remembers which channel it is, for alarms, which come without its name.
 const CHANNEL_KEY: &str = "channel";
+/// The key under which limits outlast the object's memory.
+const LIMITS_KEY: &str = "limits";
 /// Of how many commits the cost is remembered, where it is exposed.
 const COSTS_KEPT: usize = 256;
 
@@ -120,6 +122,9 @@ impl Channel {
                 .ok_or_else(|| Error::from("an object without a name"))?,
         };
         let id = ChannelId::parse(&name).map_err(|error| Error::from(error.to_string()))?;
+        let rates = config::rates(&self.env);
+        let limits: Option<String> =
+            if rates.outlast_memory() { self.state.storage().get(LIMITS_KEY).await? } else { None };
         // Another request may have done it while this one waited.
         let mut engine = self.engine.borrow_mut();
         if engine.is_none() {
@@ -129,12 +134,17 @@ impl Channel {
             });
             let platform = Workerd {
                 id,
+                rates,
                 state: Rc::clone(&self.state),
                 env: self.env.clone(),
                 database: D1::new(&self.env)?,
                 costs: config::exposes_cost(&self.env).then(|| Rc::clone(&self.costs)),
             };
-            *engine = Some(Engine::new(id, platform, sockets.collect()));
+            let woken = Engine::new(id, platform, sockets.collect());
+            if let Some(limits) = limits {
+                woken.restore_limits(&limits);
+            }
+            *engine = Some(woken);
         }
         engine.clone().ok_or_else(|| Error::from("no engine"))
     }
@@ -144,12 +154,12 @@ impl Channel {
         let commands =
             proto::Commands::decode(body).map_err(|error| Error::from(error.to_string()))?.commands;
         let fates = join_all(commands.into_iter().map(|command| run(engine, command))).await;
-        let outcomes = fates.into_iter().map(|(fate, commit)| self.outcome(fate, commit)).collect();
+        let outcomes = fates.into_iter().map(|fate| self.outcome(fate)).collect();
         Response::from_bytes(proto::Outcomes { outcomes }.encode_to_vec())
     }
 
-    fn outcome(&self, fate: Fate, commit: Option<CommitId>) -> proto::Outcome {
-        let payload = match fate {
+    fn outcome(&self, Fate { answer, commit, quota }: Fate) -> proto::Outcome {
+        let payload = match answer {
             Ok(ack) => Payload::Ack(ack),
             Err(problem) => Payload::Error(problem.to_error_response("")),
         };
@@ -159,6 +169,8 @@ impl Channel {
             envelope: Some(Envelope { payload: Some(payload), ..Envelope::default() }),
             commit: cost.map(|(commit, _)| commit.to_string()),
             cost: cost.map(|(_, cost)| cost.to_string()),
+            rate_limit: quota.map(|quota| quota.limit()),
+            rate_limit_policy: quota.map(|quota| quota.policy()),
         }
     }
 
@@ -199,30 +211,54 @@ fn refusal(problem: &Problem) -> (u16, String) {
     (code.code(), problem.detail.clone().into_owned())
 }
 
-type Fate = std::result::Result<proto::Ack, Problem>;
+type Answer = std::result::Result<proto::Ack, Problem>;
 
-async fn run(engine: &Rc<Engine>, command: proto::Command) -> (Fate, Option<CommitId>) {
-    let Some(caller) = command.actor.and_then(caller) else { return (Err(Problem::internal()), None) };
-    let parsed = match command.request {
-        Some(Asked::Envelope(Envelope { payload: Some(Payload::TypingRequest(_)), .. })) => {
+/// What became of a command, in which commit, and what its user may still do.
+struct Fate {
+    answer: Answer,
+    commit: Option<CommitId>,
+    quota: Option<Quota>,
+}
+
+async fn run(engine: &Rc<Engine>, command: proto::Command) -> Fate {
+    let proto::Command { actor, request, signature_verified } = command;
+    let (Some(caller), Some(request)) = (actor.and_then(caller), request) else {
+        return Fate { answer: Err(Problem::internal()), commit: None, quota: None };
+    };
+    let limited = match &request {
+        Asked::Envelope(Envelope { payload: Some(payload), .. }) => Limited::request(payload),
+        _ => None,
+    };
+    let user = caller.user_id.clone();
+    let (answer, commit) = carry_out(engine, caller, request, signature_verified).await;
+    Fate { answer, commit, quota: limited.and_then(|limited| engine.quota(limited, &user)) }
+}
+
+async fn carry_out(
+    engine: &Rc<Engine>,
+    caller: Caller,
+    request: Asked,
+    signature_verified: bool,
+) -> (Answer, Option<CommitId>) {
+    let parsed = match request {
+        Asked::Envelope(Envelope { payload: Some(Payload::TypingRequest(_)), .. }) => {
             return (engine.types(caller).await.map(|()| proto::Ack::default()), None);
         }
-        Some(Asked::Envelope(Envelope { payload: Some(payload), .. })) => {
-            let signature =
-                if command.signature_verified { Signature::Verified } else { Signature::Unverified };
+        Asked::Envelope(Envelope { payload: Some(payload), .. }) => {
+            let signature = if signature_verified { Signature::Verified } else { Signature::Unverified };
             engine.rules().and_then(|rules| engine::Command::parse(payload, &rules, signature))
         }
-        Some(Asked::AddMember(request)) => UserId::parse(&request.user_id)
+        Asked::AddMember(request) => UserId::parse(&request.user_id)
             .map(|user| engine::Command::AddMember { user })
             .map_err(Into::into),
-        Some(Asked::RemoveMember(request)) => UserId::parse(&request.user_id)
+        Asked::RemoveMember(request) => UserId::parse(&request.user_id)
             .map(|user| engine::Command::RemoveMember { user })
             .map_err(Into::into),
-        Some(Asked::DeleteChannel(_)) => Ok(engine::Command::DeleteChannel),
-        Some(Asked::Expel(request)) => {
+        Asked::DeleteChannel(_) => Ok(engine::Command::DeleteChannel),
+        Asked::Expel(request) => {
             UserId::parse(&request.user_id).map(|user| engine::Command::Expel { user }).map_err(Into::into)
         }
-        _ => Err(Problem::internal()),
+        Asked::Envelope(_) => Err(Problem::internal()),
     };
     match parsed {
         Ok(command) => engine.submit(caller, command).await,
@@ -299,6 +335,7 @@ fn attachment(socket: &WebSocket) -> Option<Attachment> {
 /// The engine's platform: workerd.
 struct Workerd {
     id: ChannelId,
+    rates: Rates,
     state: Rc<State>,
     env: Env,
     database: D1,
@@ -344,6 +381,19 @@ impl Platform for Workerd {
             };
             if let Err(error) = set.await {
                 console_error!("the alarm could not be set: {error}");
+            }
+        });
+    }
+
+    fn rates(&self) -> Rates {
+        self.rates
+    }
+
+    fn keep_limits(&self, kept: String) {
+        let state = Rc::clone(&self.state);
+        self.state.wait_until(async move {
+            if let Err(error) = state.storage().put(LIMITS_KEY, kept).await {
+                console_error!("the limits could not be kept: {error}");
             }
         });
     }

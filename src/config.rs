@@ -7,6 +7,7 @@ use std::{cell::RefCell, collections::HashMap};
 use std::borrow::Cow;
 
 use edgewise_core::{
+    engine::{Limited, Rate, Rates},
     envelope::{Network, Rules},
     ids::ChannelId,
     problem::{Code, Problem},
@@ -100,6 +101,30 @@ pub(crate) fn public_host(env: &Env) -> Option<String> {
 /// Whether the public identity routes are limited.
 pub(crate) fn limits_auth(env: &Env) -> bool {
     text(env, "RATE_LIMIT_AUTH").is_none_or(|value| value != "off")
+}
+
+/// How fast a user may write to a channel. What makes no sense stands for the default, and [`check_rates`] tells it: a
+/// slip must not let everyone be as fast as they like, nor stop them.
+pub(crate) fn rates(env: &Env) -> Rates {
+    let of = |limited| rate(env, limited).unwrap_or(Rates::DEFAULT.of(limited));
+    Rates { send: of(Limited::Send), react: of(Limited::React) }
+}
+
+/// Whether the rates make sense.
+///
+/// # Errors
+/// 503 `CONFIG_MISSING` where `RATE_LIMIT_SEND` or `RATE_LIMIT_REACT` does not.
+pub(crate) fn check_rates(env: &Env) -> Result<(), Problem> {
+    [Limited::Send, Limited::React].into_iter().try_for_each(|limited| rate(env, limited).map(drop))
+}
+
+fn rate(env: &Env, limited: Limited) -> Result<Option<Rate>, Problem> {
+    let name = match limited {
+        Limited::Send => "RATE_LIMIT_SEND",
+        Limited::React => "RATE_LIMIT_REACT",
+    };
+    let Some(text) = text(env, name) else { return Ok(Rates::DEFAULT.of(limited)) };
+    Rate::parse(&text).map_err(|error| missing(format!("the server's {name} makes no sense: {error}")))
 }
 
 /// Whether only signed messages are taken.

@@ -51,7 +51,7 @@ pub(crate) struct Done {
 
 impl Done {
     fn of(outcome: Outcome) -> Result<Self, Problem> {
-        let Outcome { envelope, commit, cost } = outcome;
+        let Outcome { envelope, commit, cost, .. } = outcome;
         let headers = [(COMMIT_HEADER, commit), (COST_HEADER, cost)]
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?)))
@@ -82,7 +82,15 @@ pub(crate) async fn command(
 ) -> Result<Done, Problem> {
     let signature_verified = verify(&call.env, channel, &request)?;
     let command = Command { actor: Some(actor(caller)), request: Some(request), signature_verified };
-    Done::of(hop::carry(call, channel, command, repeat).await?)
+    let mut outcome = hop::carry(call, channel, command, repeat).await?;
+    for (name, value) in
+        [("ratelimit", outcome.rate_limit.take()), ("ratelimit-policy", outcome.rate_limit_policy.take())]
+    {
+        if let Some(value) = value {
+            call.tell(name, value);
+        }
+    }
+    Done::of(outcome)
 }
 
 /// Has a channel's object carry out one of the requests that a socket could send.

@@ -4,6 +4,7 @@ use edgewise_core::{
     content::Content,
     database::{Database as _, DatabaseError, Statement},
     emoji::Emoji,
+    engine::Limited,
     envelope,
     ids::Nonce,
     mentions::Mentions,
@@ -29,6 +30,7 @@ pub(crate) async fn health(call: &mut Call) -> Result<Reply, Problem> {
     auth::check_config(&call.env)?;
     config::network(&call.env)?;
     config::registration(&call.env)?;
+    config::check_rates(&call.env)?;
     let database = call.database()?;
     // A row of a table of ours: a database without the migrations is none.
     let question =
@@ -90,14 +92,23 @@ pub(crate) async fn info(call: &mut Call) -> Result<Reply, Problem> {
         version: &'static str,
         registration: &'static str,
         require_signatures: bool,
-        limits: Limits,
+        limits: AllLimits,
     }
+    #[derive(Serialize)]
+    struct AllLimits {
+        #[serde(flatten)]
+        fixed: Limits,
+        /// How many of these one user may in one channel, as `COUNT/SECONDS`.
+        send: Option<String>,
+        react: Option<String>,
+    }
+    let rate = |limited| config::rates(&call.env).of(limited).map(|rate| rate.to_string());
     let info = Info {
         name: env!("CARGO_PKG_NAME"),
         version: VERSION,
         registration: config::registration(&call.env)?.as_str(),
         require_signatures: config::requires_signatures(&call.env),
-        limits: LIMITS,
+        limits: AllLimits { fixed: LIMITS, send: rate(Limited::Send), react: rate(Limited::React) },
     };
     Ok(Reply::json(200, &info))
 }

@@ -19,6 +19,7 @@ mod http;
 mod identity;
 mod invites;
 mod issuers;
+mod limits;
 mod live;
 mod matrix;
 mod members;
