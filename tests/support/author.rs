@@ -6,20 +6,19 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use ed25519_dalek::{Signer as _, SigningKey};
+use ed25519_dalek::Signer as _;
 use edgewise_client::Signer;
 use edgewise_core::proto::{ChatMessage, GossipEnvelope, MessageType};
 use prost::Message as _;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
-use crate::{Answer, Room, User};
+use crate::{Answer, Key, Room, User};
 
 /// A user whose key the server knows.
 #[derive(Clone, Debug)]
 pub struct Author {
     user: User,
-    key: SigningKey,
+    key: Key,
 }
 
 /// Something that an author wants to sign.
@@ -30,27 +29,17 @@ pub struct Note {
     pub envelope: GossipEnvelope,
     /// What it says.
     pub payload: ChatMessage,
-    key: SigningKey,
+    key: Key,
 }
 
 /// An envelope as it travels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signed(pub Vec<u8>);
 
-/// A key that nobody else has.
-#[must_use]
-pub fn new_key() -> SigningKey {
-    let [a, b] = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()];
-    let mut seed = [0; 32];
-    seed[..16].copy_from_slice(&a);
-    seed[16..].copy_from_slice(&b);
-    SigningKey::from_bytes(&seed)
-}
-
 impl Room<'_> {
     /// A new user with a new key.
     pub async fn author(&self) -> Author {
-        let author = Author::new(self.known_user().await, new_key());
+        let author = Author::new(self.known_user().await, Key::new());
         let sql = "UPDATE users SET public_key = ? WHERE id = ?";
         self.sql(sql, json!([author.public_key(), author.id])).await;
         author
@@ -60,19 +49,19 @@ impl Room<'_> {
 impl Author {
     /// A user who signs with this key, whether or not the server knows it as theirs.
     #[must_use]
-    pub fn new(user: User, key: SigningKey) -> Self {
+    pub fn new(user: User, key: Key) -> Self {
         Self { user, key }
     }
 
     /// The key, as users are known by it.
     pub fn public_key(&self) -> String {
-        hex::encode(self.key.verifying_key().as_bytes())
+        self.key.public()
     }
 
     /// The same user with a key that the server does not know.
     #[must_use]
     pub fn with_another_key(&self) -> Self {
-        Self { user: self.user.clone(), key: new_key() }
+        Self { user: self.user.clone(), key: Key::new() }
     }
 
     /// The same user in another channel.
@@ -84,13 +73,13 @@ impl Author {
     /// The key, for the library to sign with.
     #[must_use]
     pub fn signer(&self) -> Signer {
-        Signer::new(self.key.as_bytes())
+        Signer::new(&self.seed())
     }
 
     /// The seed of the key.
     #[must_use]
     pub fn seed(&self) -> [u8; 32] {
-        self.key.to_bytes()
+        self.key.signer().to_bytes()
     }
 
     /// The user alone.
@@ -173,8 +162,8 @@ impl Note {
             &envelope.payload,
         ]
         .concat();
-        envelope.sender_pubkey = self.key.verifying_key().to_bytes().to_vec();
-        envelope.signature = self.key.sign(&signed).to_bytes().to_vec();
+        envelope.sender_pubkey = self.key.signer().verifying_key().to_bytes().to_vec();
+        envelope.signature = self.key.signer().sign(&signed).to_bytes().to_vec();
         Signed(envelope.encode_to_vec())
     }
 }

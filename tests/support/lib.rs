@@ -18,7 +18,7 @@ mod socket;
 mod store;
 mod token;
 
-pub use author::{Author, Note, Signed, new_key};
+pub use author::{Author, Note, Signed};
 pub use http::{Answer, Call};
 pub use issuer::{Issuer, KeyServer};
 pub use key::{Key, Login};

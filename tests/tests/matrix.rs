@@ -3,9 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use ed25519_dalek::SigningKey;
 use edgewise_core::proto::{Envelope, PresenceStatus, envelope::Payload};
-use edgewise_tests::{Author, Server, Signed, Socket, User, ask, new_key, payloads, routes};
+use edgewise_tests::{Author, Key, Server, Signed, Socket, User, ask, payloads, routes};
 use futures_util::{StreamExt as _, stream};
 use prost::Message as _;
 use reqwest::Method;
@@ -228,20 +227,19 @@ struct Cast {
     server: &'static Server,
     run: String,
     /// The member's.
-    key: SigningKey,
+    key: Key,
 }
 
 impl Cast {
     async fn gather() -> Self {
-        let (run, key) = (Uuid::new_v4().simple().to_string(), new_key());
+        let (run, key) = (Uuid::new_v4().simple().to_string(), Key::new());
         let cast = Self { server: Server::shared(), run, key };
         for who in EVERYONE {
             cast.know(&cast.id(who)).await;
         }
         cast.know(&cast.bystander()).await;
-        let key = hex::encode(cast.key.verifying_key().as_bytes());
         let sql = "UPDATE users SET public_key = ? WHERE id = ?";
-        cast.server.sql(sql, json!([key, cast.id(Member)])).await;
+        cast.server.sql(sql, json!([cast.key.public(), cast.id(Member)])).await;
         let role = format!("moderators {}", cast.run);
         let sql = "INSERT INTO roles (id, name, permissions) VALUES (?1, ?1, ?2)";
         cast.server.sql(sql, json!([role, KICK_MEMBERS | BAN_MEMBERS | MANAGE_MESSAGES])).await;
@@ -339,7 +337,7 @@ impl Scene<'_> {
     }
 
     fn public_key(&self) -> String {
-        hex::encode(self.cast.key.verifying_key().as_bytes())
+        self.cast.key.public()
     }
 
     fn fill(&self, text: &str) -> String {

@@ -460,6 +460,35 @@ async fn the_longest_content_can_be_signed() {
 }
 
 #[tokio::test]
+async fn who_registered_a_key_signs_with_it() {
+    let room = Server::shared().room().await;
+    let (key, user) = room.registered().await;
+    let author = Author::new(user.in_channel(&room.id), key);
+    let (sent, signed) = send(&author, "mine").await;
+    assert_eq!(sent.sender_pubkey, Some(author.public_key()));
+    assert_eq!(sent.envelope.as_deref(), Some(&signed.0[..]));
+    author.try_post(&author.with_another_key().note("not mine").sign()).await.refused(403, "FORBIDDEN");
+}
+
+/// An id names a message of its own channel and of no other, signed or not.
+#[tokio::test]
+async fn messages_of_other_channels_cannot_be_reached_by_signing() {
+    let (room, elsewhere) = (Server::shared().room().await, Server::shared().room().await);
+    let author = room.author().await;
+    let there = author.in_room(&elsewhere);
+    let (sent, _) = send(&author, "here").await;
+    let edit = there.correction(&sent.id, "from there").sign();
+    there.try_put(&sent.id, &edit).await.refused(404, "MESSAGE_NOT_FOUND");
+    author.try_put(&sent.id, &edit).await.refused(422, "ENVELOPE_MISMATCH");
+    let reply = there.note("to there").payload(|payload| payload.reply_to_id = Some(sent.id.clone())).sign();
+    there.try_post(&reply).await.refused(422, "REPLY_TARGET_NOT_FOUND");
+    // The same words in both are two messages.
+    let signed = there.note("here").sign();
+    assert_ne!(there.try_post(&signed).await.expect(201).json::<Message>().id, sent.id);
+    assert_eq!(author.read(&sent).await, sent);
+}
+
+#[tokio::test]
 async fn a_stranger_to_a_private_channel_learns_nothing_by_signing() {
     let room = Server::shared().private_room().await;
     let author = room.author().await;
