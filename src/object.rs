@@ -83,6 +83,7 @@ pub(crate) async fn command(
     let signature_verified = verify(&call.env, channel, &request)?;
     let command = Command { actor: Some(actor(caller)), request: Some(request), signature_verified };
     let mut outcome = hop::carry(call, channel, command, repeat).await?;
+    // What is refused before the object is asked took nothing, and nobody here knows what is left.
     for (name, value) in
         [("ratelimit", outcome.rate_limit.take()), ("ratelimit-policy", outcome.rate_limit_policy.take())]
     {

@@ -4,7 +4,7 @@
 use std::fs;
 
 use edgewise_core::proto::{Envelope, envelope::Payload};
-use edgewise_tests::{Call, Dial, Frame, Room, Server, User, ask, routes};
+use edgewise_tests::{Call, Dial, Frame, Key, Login, Room, Server, User, ask, routes};
 use prost::Message as _;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -343,10 +343,48 @@ async fn show_everywhere(user: &User, room: &Room<'_>) {
     }
 }
 
+/// What has one use has no other.
+#[tokio::test]
+async fn no_token_stands_for_one_of_another_kind() {
+    let server = Server::shared();
+    let room = server.room().await;
+    let key = Key::new();
+    let login = key.register(server).await;
+    let challenge = key.challenge(server).await;
+    let [id, bytes] = ["challenge_id", "challenge_bytes"].map(|name| challenge[name].as_str().unwrap());
+    let invite: Value = room.owner.post("/api/invites").json(&json!({})).send().await.expect(201).json();
+    let code = invite["code"].as_str().unwrap();
+    for token in [&login.refresh_token, id, bytes, code, &key.public(), &login.user_id] {
+        let user = room.with_token(token);
+        user.get("messages").send().await.refused(401, "TOKEN_INVALID");
+        user.dial().token_in_query().refused(4002).await;
+    }
+    for token in [&login.access_token, id, bytes, code, room.owner.token()] {
+        let body = json!({"refresh_token": token});
+        server.ask_auth("refresh", &body).await.refused(401, "CREDENTIALS_INVALID");
+    }
+    for code in [login.access_token.as_str(), &login.refresh_token, id] {
+        let mut body = Key::new().registration(server).await;
+        body["invite_code"] = code.into();
+        server.ask_auth("register", &body).await.refused(403, "INVITE_INVALID");
+        body["setup_token"] = code.into();
+        server.ask_auth("register", &body).await.refused(403, "SETUP_TOKEN_INVALID");
+    }
+    // All of them are good for what they are for.
+    room.with_token(&login.access_token).get("messages").send().await.expect(200);
+    server.ask_auth("refresh", &json!({"refresh_token": login.refresh_token})).await.expect(200);
+}
+
 #[tokio::test]
 async fn tokens_and_content_never_reach_the_log() {
-    let server = Server::keeping_log(&[]);
+    let setup_token = "known to whoever sets this server up";
+    let server = Server::keeping_log(&[("SETUP_TOKEN", setup_token)]);
     let room = server.room().await;
+    let key = Key::new();
+    let mut registration = key.registration(&server).await;
+    registration["setup_token"] = setup_token.into();
+    let login: Login = server.ask_auth("register", &registration).await.expect(201).json();
+    let invite: Value = room.owner.post("/api/invites").json(&json!({})).send().await.expect(201).json();
     let users = [
         room.user("ana"),
         room.with_token(&room.token("ben").expires_in(-120).mint()),
@@ -358,15 +396,29 @@ async fn tokens_and_content_never_reach_the_log() {
     }
     // The same while everything fails that asks the database, which is when there is most to log.
     server.sql("ALTER TABLE messages RENAME TO elsewhere", json!([])).await;
+    server.sql("ALTER TABLE logins RENAME TO logins_elsewhere", json!([])).await;
+    for route in ["refresh", "logout"] {
+        let body = json!({"refresh_token": login.refresh_token});
+        server.ask_auth(route, &body).await.refused(500, "INTERNAL");
+    }
+    let mut second = Key::new().registration(&server).await;
+    second["invite_code"] = invite["code"].clone();
+    server.ask_auth("register", &second).await.refused(500, "INTERNAL");
     users[0].get("messages").send().await.refused(500, "INTERNAL");
     for user in &users {
         show_everywhere(user, &room).await;
     }
+    server.sql("ALTER TABLE logins_elsewhere RENAME TO logins", json!([])).await;
     server.sql("ALTER TABLE elsewhere RENAME TO messages", json!([])).await;
     users[0].send("it works again").await;
 
     let log = server.log();
     assert!(log.contains("no such table"), "the log is kept: {log}");
+    let signatures = [&registration, &second].map(|body| body["signature"].as_str().unwrap());
+    let others = [setup_token, invite["code"].as_str().unwrap(), &login.access_token, &login.refresh_token];
+    for secret in signatures.into_iter().chain(others) {
+        assert!(!log.contains(secret), "{secret} is in the log: {log}");
+    }
     for user in &users {
         let (head, signature) = user.token().rsplit_once('.').unwrap();
         let claims = head.rsplit_once('.').unwrap().1;
