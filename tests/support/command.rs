@@ -77,7 +77,13 @@ impl Watch {
     /// Starts the command.
     #[must_use]
     pub fn start(user: &User, arguments: &[&str]) -> Self {
-        let mut child = edgewise(user, arguments).stdout(Stdio::piped()).spawn().expect("the command runs");
+        Self::of(edgewise(user, arguments))
+    }
+
+    /// Starts a command that is all but started.
+    #[must_use]
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the command runs");
         let lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
         Self { child, lines }
     }

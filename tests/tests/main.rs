@@ -21,6 +21,7 @@ mod invites;
 mod issuers;
 mod limits;
 mod live;
+mod login;
 mod matrix;
 mod members;
 mod mentions;

@@ -4,9 +4,11 @@ mod commands;
 mod context;
 mod failure;
 mod find;
+mod home;
 mod key;
 mod replay;
 mod screen;
+mod session;
 
 use std::process::ExitCode;
 
@@ -16,7 +18,7 @@ use crate::{commands::Command, context::Options};
 
 const EXAMPLES: &str = "\
 Examples:
-  export EDGEWISE_TOKEN=$(cargo xtask token --sub ana --name Ana)
+  edgewise login --name Ana
   edgewise channels
   edgewise send general 'Hello, everyone'
   edgewise tail general
@@ -38,7 +40,7 @@ struct Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = match arguments.options.context() {
+    let done = match arguments.options.context(arguments.command.needs_token()) {
         Ok(mut context) => arguments.command.run(&mut context).await,
         Err(failure) => Err(failure),
     };

@@ -234,6 +234,12 @@ impl<'a> Call<'a> {
         Self { path: path.to_vec(), public: true, ..Self::api(Method::GET, &[]) }
     }
 
+    /// A request that takes no token.
+    pub(crate) fn without_token(mut self) -> Self {
+        self.public = true;
+        self
+    }
+
     pub(crate) fn query(mut self, name: &'static str, value: Option<impl fmt::Display>) -> Self {
         self.query.extend(value.map(|value| (name, value.to_string())));
         self

@@ -283,6 +283,47 @@ pub struct PresentUsers {
     pub has_more: bool,
 }
 
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Their id.
+    pub id: String,
+    /// Their present name.
+    pub display_name: String,
+    /// Their key in lowercase hex, where they have one.
+    pub public_key: Option<String>,
+    /// Their roles, and those that everyone has.
+    pub role_ids: Vec<String>,
+    /// Since when the server knows them.
+    pub created_at: u64,
+}
+
+/// An invite: whoever has its code may register with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invite {
+    /// What is given to who is invited.
+    pub code: String,
+    /// Who made it.
+    pub created_by: String,
+    /// When.
+    pub created_at: u64,
+    /// How many may register with it; `None`: any number.
+    pub max_uses: Option<u64>,
+    /// How many did.
+    pub uses: u64,
+    /// From when on it is no longer good; `None`: never.
+    pub expires_at: Option<u64>,
+}
+
+/// A page of invites, by code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invites {
+    /// By code; used up and expired ones too.
+    pub invites: Vec<Invite>,
+    /// More follow after the last.
+    pub has_more: bool,
+}
+
 /// Whether the server is well.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Health {
