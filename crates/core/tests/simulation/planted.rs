@@ -56,14 +56,14 @@ impl Planted {
         let sql = statement.sql;
         let changed = match self {
             Self::NoFence => {
-                sql.replace("c.commit_id = ?2", "?2 = ?2").replace("commit_id = ?2\n", "?2 = ?2\n")
+                sql.replace("c.commit_id = +?2", "?2 = ?2").replace("commit_id = +?2\n", "?2 = ?2\n")
             }
             Self::ReactionWithoutRevision if sql.contains("max(r.revision)") => {
                 sql.replace("SET revision = added.revision", "SET revision = messages.revision")
             }
             Self::ReactionsOutliveMessage
                 if sql.contains(
-                    "DELETE FROM reactions WHERE channel_id = ?1 AND server_sequence IN (SELECT sequence",
+                    "DELETE FROM reactions WHERE channel_id = +?1 AND server_sequence IN (SELECT sequence",
                 ) =>
             {
                 sql.replace("IN (SELECT sequence FROM valid)", "IN (SELECT -1 FROM valid)")
