@@ -1,6 +1,8 @@
 //! The library against the server: it signs, and what a server's operator alters in the database is found out.
 
-use edgewise_client::{Authenticity, Change, Draft, Event, Message, Position, Signer, Start};
+use std::time::Duration;
+
+use edgewise_client::{Authenticity, Change, Draft, Event, Message, Position, Retry, Signer, Start};
 use edgewise_tests::{Room, Server};
 use serde_json::json;
 
@@ -13,6 +15,16 @@ async fn signing(room: &Room<'_>, seed: u8) -> (String, edgewise_client::Client)
     let key = Signer::new(&seed).public_key();
     room.sql("UPDATE users SET public_key = ? WHERE id = ?", json!([key, user.id])).await;
     (key, room.client(&user.id).with_signer(Signer::new(&seed)))
+}
+
+/// The message that a change brings.
+fn brought(change: &Change) -> Option<&Message> {
+    match change {
+        Change::Created { message } | Change::Edited { message, .. } | Change::Touched { message } => {
+            Some(message)
+        }
+        _ => None,
+    }
 }
 
 async fn alter(room: &Room<'_>, message: &Message, assignment: &str) {
@@ -115,4 +127,67 @@ async fn what_an_operator_alters_is_found_out() {
     );
     room.sql(&copied, json!([of_mallory.id])).await;
     assert_eq!(read(&of_mallory).await, Forged);
+}
+
+/// An honest server is believed, whatever happens to it meanwhile.
+#[tokio::test]
+async fn nothing_that_is_true_is_taken_for_forged() {
+    let server = Server::start();
+    let room = server.room().await;
+    let patient = Retry { patience: Duration::from_secs(60), ..Retry::PATIENT };
+    let (_, ana) = signing(&room, 1).await;
+    let (_, ben) = signing(&room, 2).await;
+    let [ana, ben] = [ana, ben].map(|client| client.with_retry(patient));
+    let reader = room.client("reader").with_retry(patient);
+    let (live, mut events) = reader.live(&room.id).start(Start::Since(0)).await.unwrap();
+    for round in 0..12 {
+        match round {
+            4 => server.reset_objects().await,
+            8 => {
+                server.kill().await;
+                server.restart().await;
+            }
+            _ => {}
+        }
+        for author in [&ana, &ben] {
+            let sent = author.send(&room.id, format!("round {round}")).await.unwrap().message;
+            for edit in 0..round % 3 {
+                author.edit(&room.id, &sent.id, format!("edit {edit} of round {round}")).await.unwrap();
+            }
+            ben.react(&room.id, &sent.id, "👍").await.unwrap();
+            if round % 4 == 3 {
+                author.delete(&room.id, &sent.id).await.unwrap();
+            }
+            for message in reader.history(&room.id, Position::Newest, Some(10)).await.unwrap().messages {
+                assert_eq!(message.authenticity, Verified, "{message:?}");
+            }
+        }
+    }
+    let last = ana.send(&room.id, "the last").await.unwrap().message;
+    loop {
+        match events.next().await.unwrap() {
+            Event::Change(change) => {
+                let Some(message) = brought(&change) else { continue };
+                assert_eq!(message.authenticity, Verified, "{change:?}");
+                if message.id == last.id {
+                    break;
+                }
+            }
+            Event::Stopped(error) => panic!("{error}"),
+            _ => {}
+        }
+    }
+    let held = live.read(|store| store.messages().map(|message| message.authenticity).collect::<Vec<_>>());
+    assert_eq!(held, [Verified; 19]);
+    let mut since = 0;
+    loop {
+        let changes = reader.changes(&room.id, since, None).await.unwrap();
+        for message in &changes.messages {
+            assert_eq!(message.authenticity == Verified, !message.deleted, "{message:?}");
+        }
+        since = changes.revision;
+        if !changes.has_more {
+            break;
+        }
+    }
 }
