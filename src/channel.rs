@@ -25,6 +25,7 @@ use crate::{
     auth, config,
     d1::{Cost, D1},
     object::{ACTOR_HEADER, PROTOCOL, PROTOCOL_HEADER},
+    query::Query,
 };
 
 /// The key under which the object remembers which channel it is, for alarms, which come without its name.
@@ -310,8 +311,9 @@ fn user_presence(update: proto::PresenceUpdate) -> UserPresenceJson {
 }
 
 fn query(request: &Request, name: &str) -> Option<String> {
-    let url = request.url().ok()?;
-    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    let url = request.inner().url();
+    let (_, query) = url.split_once('?')?;
+    Query::parse(query).text(name).ok().flatten().map(str::to_owned)
 }
 
 fn caller_of_header(header: &str) -> Option<Caller> {

@@ -4,7 +4,7 @@
 //! not optimised, and goes to `build/dev/`, so that neither overwrites the other.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sha2::{Digest, Sha256};
@@ -14,6 +14,7 @@ use crate::error::{Doing, Error, Result, create_dir, write};
 use crate::process;
 use crate::project::Project;
 use crate::setup::Tools;
+use crate::wasm;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Profile {
@@ -59,6 +60,9 @@ pub(crate) fn build(project: &Project, tools: &Tools, profile: Profile) -> Resul
         return Ok(());
     }
     bundle(project, tools, profile)?;
+    if profile == Profile::Release {
+        drop_names(&folder.join("index_bg.wasm"))?;
+    }
     create_dir(&folder)?;
     write(&stamp, fingerprint)
 }
@@ -97,6 +101,14 @@ fn target_folder(project: &Project) -> Result<PathBuf> {
         .ok_or_else(|| {
             Error::failed("cargo does not tell its target folder", "try `cargo metadata --no-deps`")
         })
+}
+
+fn drop_names(module: &Path) -> Result<()> {
+    let whole = fs::read(module).doing(|| format!("read {}", module.display()))?;
+    let smaller = wasm::without_names(&whole).ok_or_else(|| {
+        Error::failed(format!("{} is no WebAssembly module", module.display()), "remove build/ and try again")
+    })?;
+    write(module, smaller)
 }
 
 /// Has worker-build make the JavaScript around the wasm, and optimise both for a release.

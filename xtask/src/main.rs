@@ -20,6 +20,7 @@ mod summary;
 mod test;
 mod token;
 mod tools;
+mod wasm;
 
 use std::process::ExitCode;
 
