@@ -8,7 +8,7 @@ use std::{cell::RefCell, rc::Rc, time::Duration};
 use edgewise_core::{
     access::Caller,
     database::{Database, DatabaseError, Rows, Statement},
-    engine::{self, Attachment, CloseCode, Connect, Limited, Platform, Quota, Rates, Signature},
+    engine::{self, Attachment, CloseCode, Connect, Courier, Limited, Platform, Quota, Rates, Signature},
     envelope::Rules,
     ids::{ChannelId, CommitId, Timestamp, UserId},
     problem::{Code, Problem},
@@ -222,7 +222,8 @@ struct Fate {
 }
 
 async fn run(engine: &Rc<Engine>, command: proto::Command) -> Fate {
-    let proto::Command { actor, request, signature_verified } = command;
+    let proto::Command { actor, request, signature_verified, relayed } = command;
+    let courier = if relayed { Courier::Relay } else { Courier::User };
     let (Some(caller), Some(request)) = (actor.and_then(caller), request) else {
         return Fate { answer: Err(Problem::internal()), commit: None, quota: None };
     };
@@ -231,13 +232,14 @@ async fn run(engine: &Rc<Engine>, command: proto::Command) -> Fate {
         _ => None,
     };
     let user = caller.user_id.clone();
-    let (answer, commit) = carry_out(engine, caller, request, signature_verified).await;
-    Fate { answer, commit, quota: limited.and_then(|limited| engine.quota(limited, &user)) }
+    let (answer, commit) = carry_out(engine, caller, courier, request, signature_verified).await;
+    Fate { answer, commit, quota: limited.and_then(|limited| engine.quota(limited, &user, courier)) }
 }
 
 async fn carry_out(
     engine: &Rc<Engine>,
     caller: Caller,
+    courier: Courier,
     request: Asked,
     signature_verified: bool,
 ) -> (Answer, Option<CommitId>) {
@@ -262,7 +264,7 @@ async fn carry_out(
         Asked::Envelope(_) => Err(Problem::internal()),
     };
     match parsed {
-        Ok(command) => engine.submit(caller, command).await,
+        Ok(command) => engine.submit_by(courier, caller, command).await,
         Err(problem) => (Err(problem), None),
     }
 }

@@ -80,8 +80,33 @@ pub(crate) async fn command(
     request: command::Request,
     repeat: Repeat,
 ) -> Result<Done, Problem> {
+    carry(call, channel, caller, request, false, repeat).await
+}
+
+/// Has a channel's object carry out what its author signed and a relay brings.
+///
+/// # Errors
+/// Those of [`command`].
+pub(crate) async fn relay(
+    call: &Call,
+    channel: ChannelId,
+    author: &Caller,
+    payload: Payload,
+) -> Result<Done, Problem> {
+    let envelope = Envelope { payload: Some(payload), ..Envelope::default() };
+    carry(call, channel, author, command::Request::Envelope(envelope), true, Repeat::Safe).await
+}
+
+async fn carry(
+    call: &Call,
+    channel: ChannelId,
+    caller: &Caller,
+    request: command::Request,
+    relayed: bool,
+    repeat: Repeat,
+) -> Result<Done, Problem> {
     let signature_verified = verify(&call.env, channel, &request)?;
-    let command = Command { actor: Some(actor(caller)), request: Some(request), signature_verified };
+    let command = Command { actor: Some(actor(caller)), request: Some(request), signature_verified, relayed };
     let mut outcome = hop::carry(call, channel, command, repeat).await?;
     // What is refused before the object is asked took nothing, and nobody here knows what is left.
     for (name, value) in

@@ -49,7 +49,11 @@ pub(crate) async fn post(call: &mut Call) -> Result<Reply, Problem> {
             );
         }
     };
-    let mut done = object::request(call, channel, &actor, payload, Repeat::Safe).await?;
+    let mut done = if own {
+        object::request(call, channel, &actor, payload, Repeat::Safe).await?
+    } else {
+        object::relay(call, channel, &actor, payload).await?
+    };
     let mut message = message_of(&mut done.ack)?;
     if !own {
         // A nonce is its sender's alone.

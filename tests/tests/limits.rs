@@ -5,7 +5,7 @@ use std::{fs, num::NonZeroUsize, time::Duration};
 
 use edgewise_client::{Draft, Message, Start};
 use edgewise_core::proto::envelope::Payload;
-use edgewise_tests::{Answer, Room, Server, User, ask, command::run};
+use edgewise_tests::{Answer, Room, Server, Signed, User, ask, command::run};
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio::time::sleep;
@@ -102,6 +102,23 @@ async fn unless_told_otherwise_ten_sends_and_twenty_reactions_in_five_seconds() 
 
 async fn post_owned(user: &User, content: String) -> Answer {
     post(user, &content).await
+}
+
+#[tokio::test]
+async fn who_has_an_old_envelope_brought_again_and_again_does_not_silence_its_author() {
+    let server = Server::with_vars(&[("RATE_LIMIT_SEND", "2/600")]);
+    let room = server.room().await;
+    let (author, relay) =
+        (room.author().await, room.with_token(&room.token("relay").claim("scope", "gossip").mint()));
+    let bring = |signed: Signed| relay.post("/api/gossip").body("application/x-protobuf", signed.0).send();
+    let signed = author.note("once").sign();
+    assert_eq!(remaining(&author.try_post(&signed).await.expect(201), "send"), 1);
+    // Two for a token each, and one repetition of each for nothing.
+    for _ in 0..4 {
+        bring(signed.clone()).await.expect(200);
+    }
+    too_fast(bring(signed).await, 300);
+    assert_eq!(remaining(&post(&author, "is heard").await.expect(201), "send"), 0);
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ use std::{
 
 pub use command::{Command, Signature};
 pub use connection::Connect;
-pub use limits::{InvalidRate, Limited, Quota, Rate, Rates};
+pub use limits::{Courier, InvalidRate, Limited, Quota, Rate, Rates};
 pub use platform::{Attachment, CloseCode, Platform, Socket};
 pub use writer::Costs;
 

@@ -25,7 +25,7 @@ use std::{
 use edgewise_core::{
     access::Caller,
     database::{Database, DatabaseError, Rows, Statement},
-    engine::{Attachment, Channel, Command, Connect, Limited, Platform, Rate, Rates, Signature},
+    engine::{Attachment, Channel, Command, Connect, Courier, Limited, Platform, Rate, Rates, Signature},
     envelope::Rules,
     ids::{ChannelId, Timestamp, UserId},
     problem::{Code, Problem},
@@ -205,7 +205,7 @@ impl Room {
 
     fn limit(&self, limited: Limited) -> String {
         self.channel
-            .quota(limited, &UserId::parse("ana").unwrap())
+            .quota(limited, &UserId::parse("ana").unwrap(), Courier::User)
             .map_or_else(String::new, |quota| quota.limit())
     }
 

@@ -6,8 +6,8 @@ use futures_util::FutureExt as _;
 use prost::Message as _;
 
 use super::{
-    Attachment, Channel, CloseCode, Command, Platform, Session, Signature, Socket, admission::Admission,
-    frames, writer::Reply,
+    Attachment, Channel, CloseCode, Command, Courier, Platform, Session, Signature, Socket,
+    admission::Admission, frames, writer::Reply,
 };
 use crate::{
     access::Caller,
@@ -174,7 +174,7 @@ impl<P: Platform> Channel<P> {
         let reply = Reply::Socket { connection: connection.to_owned(), request_id };
         let parsed = self.rules().and_then(|rules| Command::parse(payload, &rules, Signature::Unverified));
         let refused = match parsed {
-            Ok(command) => self.enqueue(caller, command, reply).err(),
+            Ok(command) => self.enqueue(Courier::User, caller, command, reply).err(),
             Err(problem) => Some((problem, reply)),
         };
         if let Some((problem, Reply::Socket { connection, request_id })) = refused {

@@ -10,6 +10,7 @@
 //! gone before, a user has a few tokens more.
 
 use std::{
+    borrow::Cow,
     cell::{Cell, RefCell},
     collections::HashMap,
     fmt,
@@ -179,6 +180,24 @@ const fn outlasts_memory(rate: Rate) -> bool {
     rate.seconds > SLEEPS_AFTER
 }
 
+/// Who brings a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Courier {
+    /// Its user.
+    User,
+    /// A relay. It draws on a bucket apart: whoever has a copy of an envelope can have it brought again and again, and
+    /// must not use up by that what its author may do.
+    Relay,
+}
+
+/// The name of a user's bucket. No user's id has a slash.
+fn account(user: &UserId, courier: Courier) -> Cow<'_, str> {
+    match courier {
+        Courier::User => user.as_str().into(),
+        Courier::Relay => format!("relay/{user}").into(),
+    }
+}
+
 /// What a user may still do, as the fields `RateLimit` and `RateLimit-Policy` say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
@@ -270,11 +289,11 @@ struct Accounts(HashMap<String, Account>);
 impl Accounts {
     /// Takes a token of a user's. A send whose answer was lost is repeated under its nonce, or in the same envelope:
     /// that is paid for already, once, so that a connection that broke does not cost the tokens of what was in flight.
-    fn take(&mut self, rate: Rate, user: &UserId, repeats: Option<&str>, now: Timestamp) -> Result<(), u64> {
-        if !self.0.contains_key(user.as_str()) {
+    fn take(&mut self, rate: Rate, account: &str, repeats: Option<&str>, now: Timestamp) -> Result<(), u64> {
+        if !self.0.contains_key(account) {
             self.make_room(rate, now);
         }
-        let account = self.0.entry(user.as_str().to_owned()).or_default();
+        let account = self.0.entry(account.to_owned()).or_default();
         let repeats = repeats.map(hash);
         if let Some(place) = account.paid.iter().position(|paid| Some(*paid) == repeats) {
             account.paid.remove(place);
@@ -338,20 +357,28 @@ impl Limits {
         }
     }
 
-    fn take(&self, user: &UserId, command: &Command, now: Timestamp) -> Result<Option<Rate>, Problem> {
+    fn take(
+        &self,
+        user: &UserId,
+        courier: Courier,
+        command: &Command,
+        now: Timestamp,
+    ) -> Result<Option<Rate>, Problem> {
         let limited = Limited::command(command);
         let Some((limited, rate)) = limited.and_then(|limited| Some((limited, self.rates.of(limited)?)))
         else {
             return Ok(None);
         };
-        let taken = self.accounts(limited).borrow_mut().take(rate, user, command.repeats(), now);
+        let mut taken = self.accounts(limited).borrow_mut();
+        let taken = taken.take(rate, &account(user, courier), command.repeats(), now);
         taken.map(|()| Some(rate)).map_err(|wait| refusal(limited, rate, wait))
     }
 
-    fn quota(&self, limited: Limited, user: &UserId, now: Timestamp) -> Option<Quota> {
+    fn quota(&self, limited: Limited, user: &UserId, courier: Courier, now: Timestamp) -> Option<Quota> {
         let rate = self.rates.of(limited)?;
         let accounts = self.accounts(limited).borrow();
-        let bucket = accounts.0.get(user.as_str()).map(|account| account.bucket).unwrap_or_default();
+        let bucket =
+            accounts.0.get(&*account(user, courier)).map(|account| account.bucket).unwrap_or_default();
         Some(bucket.quota(limited, rate, now))
     }
 
@@ -398,8 +425,8 @@ fn refusal(limited: Limited, rate: Rate, wait: u64) -> Problem {
 impl<P: Platform> Channel<P> {
     /// What a user may still do; None where that is not limited.
     #[must_use]
-    pub fn quota(&self, limited: Limited, user: &UserId) -> Option<Quota> {
-        self.limits.quota(limited, user, self.now())
+    pub fn quota(&self, limited: Limited, user: &UserId, courier: Courier) -> Option<Quota> {
+        self.limits.quota(limited, user, courier, self.now())
     }
 
     /// Takes in what [`Platform::keep_limits`] was given before the object slept.
@@ -413,8 +440,13 @@ impl<P: Platform> Channel<P> {
     ///
     /// # Errors
     /// 429 `RATE_LIMITED`, with when to come back.
-    pub(crate) fn take_token(self: &Rc<Self>, user: &UserId, command: &Command) -> Result<(), Problem> {
-        let rate = self.limits.take(user, command, self.now())?;
+    pub(crate) fn take_token(
+        self: &Rc<Self>,
+        user: &UserId,
+        courier: Courier,
+        command: &Command,
+    ) -> Result<(), Problem> {
+        let rate = self.limits.take(user, courier, command, self.now())?;
         if rate.is_some_and(outlasts_memory) && !self.limits.keeping.replace(true) {
             let channel = Rc::clone(self);
             self.platform.spawn(async move {
@@ -543,7 +575,8 @@ mod tests {
     #[test]
     fn what_is_paid_for_is_repeated_once_for_nothing() {
         let (rate, mut accounts, ana) = (rate("2/60"), Accounts::default(), user("ana"));
-        let mut take = |nonce: Option<&str>, user: &UserId| accounts.take(rate, user, nonce, NOW).is_ok();
+        let mut take =
+            |nonce: Option<&str>, user: &UserId| accounts.take(rate, user.as_str(), nonce, NOW).is_ok();
         assert!(take(Some("one"), &ana) && take(Some("two"), &ana));
         assert!(take(Some("one"), &ana), "its answer was lost");
         assert!(!take(Some("one"), &ana), "and that was all");
@@ -581,29 +614,36 @@ mod tests {
             let request = crate::proto::SendMessageRequest { content: "x".into(), ..Default::default() };
             command(Payload::SendMessageRequest(request))
         };
-        limits.take(&ana, &send(), NOW).unwrap();
-        limits.take(&ana, &react("👍"), NOW).unwrap();
-        limits.take(&ben, &send(), NOW).unwrap();
+        limits.take(&ana, Courier::User, &send(), NOW).unwrap();
+        limits.take(&ana, Courier::User, &react("👍"), NOW).unwrap();
+        limits.take(&ben, Courier::User, &send(), NOW).unwrap();
         for _ in 0..100 {
-            assert_eq!(limits.take(&ana, &delete(), NOW), Ok(None), "a deletion is not limited");
+            assert_eq!(
+                limits.take(&ana, Courier::User, &delete(), NOW),
+                Ok(None),
+                "a deletion is not limited"
+            );
         }
-        let refused = limits.take(&ana, &send(), NOW).unwrap_err();
+        let refused = limits.take(&ana, Courier::User, &send(), NOW).unwrap_err();
         assert_eq!((refused.code, refused.retry_after_ms), (Code::RateLimited, Some(60_000)));
         assert!(refused.detail.contains("at most 1 messages and edits in 60 s"), "{}", refused.detail);
-        assert_eq!(limits.take(&ana, &react("👎"), NOW).unwrap_err().code, Code::RateLimited);
+        assert_eq!(limits.take(&ana, Courier::User, &react("👎"), NOW).unwrap_err().code, Code::RateLimited);
+        // What a relay brings of hers is counted apart.
+        limits.take(&ana, Courier::Relay, &send(), NOW).unwrap();
+        assert!(limits.take(&ana, Courier::Relay, &send(), NOW).is_err());
     }
 
     #[test]
     fn whatever_the_number_of_users_memory_is_bounded() {
         let (rate, mut accounts) = (rate("2/60"), Accounts::default());
-        let heavy = user("heavy");
-        accounts.take(rate, &heavy, None, NOW).unwrap();
-        accounts.take(rate, &heavy, None, NOW).unwrap();
+        let heavy = "heavy";
+        accounts.take(rate, heavy, None, NOW).unwrap();
+        accounts.take(rate, heavy, None, NOW).unwrap();
         for n in 0..3 * MAX_BUCKETS {
-            accounts.take(rate, &user(&format!("user{n}")), None, NOW).unwrap();
+            accounts.take(rate, &format!("user{n}"), None, NOW).unwrap();
             assert!(accounts.0.len() <= MAX_BUCKETS);
         }
-        assert!(accounts.take(rate, &heavy, None, NOW).is_err(), "who wrote most is not forgotten first");
+        assert!(accounts.take(rate, heavy, None, NOW).is_err(), "who wrote most is not forgotten first");
     }
 
     #[test]
@@ -612,24 +652,27 @@ mod tests {
         let limits = Limits::new(rates);
         let ana = user("ana");
         for _ in 0..2 {
-            limits.send.borrow_mut().take(rate("3/60"), &ana, Some("nonce"), NOW).unwrap();
-            limits.send.borrow_mut().take(rate("3/60"), &ana, None, NOW).unwrap();
-            limits.react.borrow_mut().take(rate("3/5"), &ana, None, NOW).unwrap();
+            limits.send.borrow_mut().take(rate("3/60"), "ana", Some("nonce"), NOW).unwrap();
+            limits.send.borrow_mut().take(rate("3/60"), "ana", None, NOW).unwrap();
+            limits.react.borrow_mut().take(rate("3/5"), "ana", None, NOW).unwrap();
         }
         let kept = limits.kept(NOW + 1_000);
         let woken = Limits::new(rates);
         woken.restore(&kept).unwrap();
         let at = NOW + 11_000;
-        assert_eq!(woken.quota(Limited::Send, &ana, at), limits.quota(Limited::Send, &ana, at));
-        assert!(woken.send.borrow_mut().take(rate("3/60"), &ana, None, at).is_err());
+        assert_eq!(
+            woken.quota(Limited::Send, &ana, Courier::User, at),
+            limits.quota(Limited::Send, &ana, Courier::User, at)
+        );
+        assert!(woken.send.borrow_mut().take(rate("3/60"), "ana", None, at).is_err());
         // The short window is over by then; and an hour later there is nothing to keep.
         assert!(woken.react.borrow().0.is_empty());
         assert_eq!(limits.kept(NOW + 3_600_000), r#"{"send":[],"react":[]}"#);
         // Under another rate no one waits for longer than its window.
         let other = Limits::new(Rates { send: Some(rate("3/11")), react: None });
         other.restore(&kept).unwrap();
-        assert_eq!(other.quota(Limited::Send, &ana, at + 11_000).unwrap().remaining, 0);
-        assert_eq!(other.send.borrow_mut().take(rate("3/11"), &ana, None, at), Err(3_667));
+        assert_eq!(other.quota(Limited::Send, &ana, Courier::User, at + 11_000).unwrap().remaining, 0);
+        assert_eq!(other.send.borrow_mut().take(rate("3/11"), "ana", None, at), Err(3_667));
         assert!(woken.restore("nonsense").is_err());
     }
 }

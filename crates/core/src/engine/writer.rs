@@ -10,7 +10,7 @@ use futures_channel::oneshot;
 use futures_util::future::Either;
 
 use super::{
-    Channel, CloseCode, Platform,
+    Channel, CloseCode, Courier, Platform,
     administration::{Administration, Effect},
     batch::{self, Queued},
     command::Command,
@@ -123,8 +123,21 @@ impl<P: Platform> Channel<P> {
         caller: Caller,
         command: Command,
     ) -> (Result<Ack, Problem>, Option<CommitId>) {
+        self.submit_by(Courier::User, caller, command).await
+    }
+
+    /// The same for a command that this courier brings.
+    ///
+    /// # Errors
+    /// Those of [`submit`](Self::submit).
+    pub async fn submit_by(
+        self: &Rc<Self>,
+        courier: Courier,
+        caller: Caller,
+        command: Command,
+    ) -> (Result<Ack, Problem>, Option<CommitId>) {
         let (sender, receiver) = oneshot::channel();
-        if let Err((problem, _)) = self.enqueue(caller, command, Reply::Caller(sender)) {
+        if let Err((problem, _)) = self.enqueue(courier, caller, command, Reply::Caller(sender)) {
             return (Err(problem), None);
         }
         match receiver.await {
@@ -141,6 +154,7 @@ impl<P: Platform> Channel<P> {
 
     pub(crate) fn enqueue(
         self: &Rc<Self>,
+        courier: Courier,
         caller: Caller,
         command: Command,
         reply: Reply,
@@ -149,7 +163,7 @@ impl<P: Platform> Channel<P> {
         if weight > MAX_QUEUED_WEIGHT || self.writer.queue.borrow().len() >= MAX_QUEUED {
             return Err((Problem::storage_unavailable(), reply));
         }
-        if let Err(problem) = self.take_token(&caller.user_id, &command) {
+        if let Err(problem) = self.take_token(&caller.user_id, courier, &command) {
             return Err((problem, reply));
         }
         self.writer.weight.set(weight);
