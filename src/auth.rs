@@ -75,6 +75,7 @@ fn caller(identity: Identity) -> Caller {
         user_id: identity.user_id,
         display_name: identity.display_name,
         trusted: identity.is_owner || identity.is_admin,
+        owner: identity.is_owner,
         expires_at: identity.expires_at_ms,
     }
 }

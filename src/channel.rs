@@ -327,6 +327,7 @@ fn caller(actor: proto::Actor) -> Option<Caller> {
         user_id: UserId::parse(&actor.user_id).ok()?,
         display_name: (!actor.display_name.is_empty()).then_some(actor.display_name),
         trusted: actor.trusted,
+        owner: actor.owner,
         expires_at: actor.token_expires_at,
     })
 }

@@ -209,7 +209,8 @@ pub(crate) async fn presence(
 /// What the object could not do; 503 `STORAGE_UNAVAILABLE` where it did not answer.
 pub(crate) async fn expel(env: &Env, channel: ChannelId, user: &UserId) -> Result<(), Problem> {
     // Nobody's word counts for it: what is done stands in the outbox.
-    let caller = Caller { user_id: user.clone(), display_name: None, trusted: false, expires_at: 0 };
+    let caller =
+        Caller { user_id: user.clone(), display_name: None, trusted: false, owner: false, expires_at: 0 };
     let request = command::Request::Expel(ExpelRequest { user_id: user.to_string() });
     let command = Command { actor: Some(actor(&caller)), request: Some(request), ..Command::default() };
     Done::of(hop::alone(env, channel, command, Repeat::Safe).await?).map(drop)
@@ -253,6 +254,7 @@ fn actor(caller: &Caller) -> Actor {
         user_id: caller.user_id.as_str().to_owned(),
         display_name: caller.display_name.clone().unwrap_or_default(),
         trusted: caller.trusted,
+        owner: caller.owner,
         token_expires_at: caller.expires_at,
     }
 }

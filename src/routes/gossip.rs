@@ -41,7 +41,7 @@ pub(crate) async fn post(call: &mut Call) -> Result<Reply, Problem> {
     let actor = match caller {
         caller if own => caller,
         Caller { expires_at, .. } if relays => {
-            Caller { user_id: author, display_name: None, trusted: false, expires_at }
+            Caller { user_id: author, display_name: None, trusted: false, owner: false, expires_at }
         }
         _ => {
             return Err(

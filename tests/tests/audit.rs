@@ -63,6 +63,69 @@ async fn the_log_says_who_did_what() {
 }
 
 #[tokio::test]
+async fn the_log_says_what_was_done_in_channels() {
+    let room = Server::shared().room().await;
+    let owner = &room.owner;
+    let entry =
+        |action: &str, details: Value| json!({"actor_id": owner.id, "action": action, "details": details});
+    let (ana, ben) = (room.known_user().await, room.known_user().await);
+    let message = ana.send("x").await;
+    let own = ana.send("y").await;
+    ana.erase(&own).await;
+    owner.erase(&message).await;
+    owner.patch("").json(&json!({"topic": "'\"{}"})).send().await.expect(200);
+    owner.patch("").json(&json!({"topic": "'\"{}"})).send().await.expect(200);
+    // What people do themselves is not on record, nor what changes nothing.
+    ben.put("members/@me").send().await.expect(204);
+    ben.delete("members/@me").send().await.expect(204);
+    for _ in 0..2 {
+        owner.put(&format!("members/{}", ben.id)).send().await.expect(204);
+    }
+    owner.delete(&format!("members/{}", ben.id)).send().await.expect(204);
+    owner.delete("members/never-here").send().await.expect(204);
+    ana.delete(&format!("members/{}", ben.id)).send().await.refused(403, "FORBIDDEN");
+    let name = owner.channel().await.name;
+    owner.delete("").send().await.expect(204);
+
+    let here = json!({"channel_id": room.id});
+    assert_eq!(
+        about(owner, &room.id).await,
+        [
+            entry("channel_created", json!({"name": name, "topic": "", "private": false})),
+            entry("channel_changed", json!({"topic": "'\"{}"})),
+            entry("channel_deleted", json!({"name": name})),
+        ]
+    );
+    assert_eq!(
+        about(owner, &ben.id).await,
+        [entry("member_added", here.clone()), entry("member_removed", here)]
+    );
+    let deleted = json!({"channel_id": room.id, "sender_id": ana.id});
+    assert_eq!(about(owner, &message.id).await, [entry("message_deleted", deleted)]);
+    assert_eq!(about(owner, &own.id).await, Vec::<Value>::new());
+    assert_eq!(about(owner, "never-here").await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn the_log_says_who_was_banned_and_why() {
+    let room = Server::shared().room().await;
+    let ana = room.known_user().await;
+    let path = format!("/api/bans/{}", ana.id);
+    let until = edgewise_tests::now() * 1_000 + 60_000;
+    room.owner.put(&path).json(&json!({"reason": "\"'\\", "expires_at": until})).send().await.expect(204);
+    room.owner.delete(&path).send().await.expect(204);
+    room.owner.delete(&path).send().await.refused(404, "BAN_NOT_FOUND");
+    let details = json!({"reason": "\"'\\", "expires_at": until, "delete_messages_since": null});
+    assert_eq!(
+        about(&room.owner, &ana.id).await,
+        [
+            json!({"actor_id": "olga", "action": "user_banned", "details": details}),
+            json!({"actor_id": "olga", "action": "user_unbanned", "details": {}}),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn the_log_is_for_who_bans() {
     let room = Server::shared().room().await;
     room.user("ana").get("/api/audit").send().await.refused(403, "FORBIDDEN");

@@ -127,6 +127,20 @@ async fn nobody_bans_themselves_or_who_has_more() {
         ban(&by, &stronger, json!({})).await.refused(403, "FORBIDDEN");
         ban(&room.owner, &stronger, json!({})).await.expect(204);
     }
+    // Nor whoever comes with an owner's token; with an admin's, only who has as much.
+    let named = |token: edgewise_tests::Token| room.with_token(&token.mint());
+    let (boss, admin) = (format!("boss{}", Uuid::new_v4()), format!("admin{}", Uuid::new_v4()));
+    let [boss_here, admin_here] = [named(room.token(&boss).owner()), named(room.token(&admin).admin())];
+    boss_here.connect().await;
+    admin_here.send("hi").await;
+    ban(&by, &boss, json!({})).await.refused(403, "FORBIDDEN");
+    ban(&admin_here, &boss, json!({})).await.refused(403, "FORBIDDEN");
+    ban(&by, &admin, json!({})).await.refused(403, "FORBIDDEN");
+    let kicker = room.user(&room.user_with_role(4).await);
+    kicker.delete(&format!("members/{boss}")).send().await.refused(403, "FORBIDDEN");
+    ban(&boss_here, &admin, json!({})).await.expect(204);
+    admin_here.try_send(json!({"content": "x"})).await.refused(403, "BANNED");
+    boss_here.send("still here").await;
     // An owner is out of everyone's reach.
     let owner = room.known_user().await.id;
     room.sql("UPDATE users SET is_owner = 1 WHERE id = ?", json!([owner])).await;

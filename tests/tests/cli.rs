@@ -169,3 +169,54 @@ async fn what_is_signed_is_shown_so() {
     author.try_post(&author.note("live").sign()).await.expect(201);
     assert_eq!(tail.next().await["message"]["authenticity"], "verified");
 }
+
+#[tokio::test]
+async fn what_moderators_do_at_the_prompt() {
+    let room = Server::shared().room().await;
+    let (owner, ana) = (&room.owner, room.known_user().await);
+    let name = format!("crew {}", uuid::Uuid::new_v4());
+    let made =
+        run(owner, &["admin", "roles", "create", &name, "--permissions", "ban-members,kick-members"]).await;
+    assert!(made.starts_with(&format!("{name}  kick-members,ban-members  ")), "{made}");
+    run(owner, &["admin", "roles", "change", &name, "--color", "#ff8800", "--position", "3"]).await;
+    let roles = lines(&run(&ana, &["admin", "roles", "list", "--json"]).await);
+    let role = roles.iter().find(|role| role["name"] == name.as_str()).unwrap();
+    assert_eq!(
+        (&role["permissions"], &role["color"], &role["position"]),
+        (&json!(12), &json!(0x00ff_8800), &json!(3))
+    );
+
+    let mallory = room.known_user().await;
+    let sent = mallory.send("spam").await;
+    let ban = ["admin", "bans", "add", &mallory.id, "--reason", "spam", "--for", "7d", "--delete-last", "1h"];
+    let output = try_run(&ana, &ban).await;
+    assert!(String::from_utf8_lossy(&output.stderr).contains("permission"), "{output:?}");
+    run(owner, &["admin", "roles", "give", &ana.id, &name]).await;
+    run(&ana, &ban).await;
+    mallory.try_send(json!({"content": "x"})).await.refused(403, "BANNED");
+    ana.get(&format!("messages/{}", sent.id)).send().await.refused(404, "MESSAGE_NOT_FOUND");
+    let bans = lines(&run(&ana, &["admin", "bans", "list", "--json"]).await);
+    let listed = bans.iter().find(|ban| ban["user_id"] == mallory.id.as_str()).unwrap();
+    assert_eq!((&listed["reason"], &listed["banned_by"]), (&json!("spam"), &json!(ana.id)));
+    run(&ana, &["admin", "bans", "remove", &mallory.id]).await;
+    mallory.send("back").await;
+
+    run(owner, &["admin", "channels", "change", &room.id, "--topic", "all of it"]).await;
+    assert_eq!(ana.channel().await.topic.as_deref(), Some("all of it"));
+    run(owner, &["admin", "channels", "add", &room.id, &mallory.id]).await;
+    run(&ana, &["admin", "channels", "kick", &room.id, &mallory.id]).await;
+    let log = lines(&run(&ana, &["admin", "audit", "--limit", "100", "--json"]).await);
+    let done: Vec<_> = log
+        .iter()
+        .rev()
+        .filter(|entry| entry["target"] == mallory.id.as_str())
+        .map(|entry| entry["action"].as_str().unwrap())
+        .collect();
+    assert_eq!(done, ["user_banned", "user_unbanned", "member_added", "member_removed"]);
+    run(owner, &["admin", "channels", "delete", &room.id]).await;
+    ana.get("messages").send().await.refused(404, "CHANNEL_NOT_FOUND");
+    run(owner, &["admin", "roles", "take", &ana.id, &name]).await;
+    run(owner, &["admin", "roles", "delete", &name]).await;
+    let output = try_run(&ana, &["admin", "audit"]).await;
+    assert_eq!(output.status.code(), Some(1));
+}

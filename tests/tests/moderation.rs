@@ -187,6 +187,8 @@ async fn a_deleted_channel_leaves_no_promise() {
 }
 
 const CHANNELS: usize = 50;
+/// More than a piece takes.
+const SPAM: usize = 110;
 
 #[tokio::test]
 async fn fifty_channels_and_a_power_cut() {
@@ -195,10 +197,10 @@ async fn fifty_channels_and_a_power_cut() {
     let prepared = join_all(rooms.iter().map(|room| async {
         let (mallory, ana) = (room.user("mallory"), room.user("ana"));
         let hers = ana.send("hers").await;
-        let mut first = 0;
-        for number in 0..150 {
-            let sent = mallory.send(&format!("spam {number}")).await;
-            first = if number == 0 { sent.timestamp } else { first };
+        let first = mallory.send("spam").await.timestamp;
+        let spam: Vec<String> = (1..SPAM).map(|number| format!("spam {number}")).collect();
+        for some in spam.chunks(16) {
+            join_all(some.iter().map(|content| mallory.send(content))).await;
         }
         mallory.react(&hers, "👎").await;
         let store = Store::fresh(&room.user("reader")).await;
@@ -232,7 +234,7 @@ async fn fifty_channels_and_a_power_cut() {
         store.apply(0, Payload::SyncResponse(SyncResponse { messages, revision, has_more: false }));
         let truth = Store::fresh(&reader).await;
         assert_eq!(store.view(), truth.view());
-        assert_eq!(truth.iter().filter(|message| message.deleted).count(), 150);
+        assert_eq!(truth.iter().filter(|message| message.deleted).count(), SPAM);
         assert!(truth.iter().all(|message| message.reactions.is_empty()));
         room.user("mallory").dial().refused(4003).await;
     }))

@@ -46,13 +46,14 @@ pub use edgewise_core::{envelope::Network, proto};
 pub use error::{Error, FieldError, Problem};
 pub use live::{Event, Events, GoLive, Live, Reconnect, Start, TypingUser};
 pub use reqwest;
-pub use rest::{Admission, Draft, Edit, Login, Position, Sent};
+pub use rest::{Admission, BanDraft, Draft, Edit, Login, Position, RoleDraft, Sent};
 pub use retry::Retry;
 pub use signer::Signer;
 pub use store::{Change, Reacted, Store};
 pub use token::{BoxError, TokenSource};
 pub use types::{
-    Changes, Channel, Health, Info, Invite, Invites, LastRead, Member, Members, Message, Page, Permissions,
-    Presence, PresentUser, PresentUsers, ReactingUser, ReactingUsers, ReactionSummary, User,
+    AuditEntries, AuditEntry, Ban, Bans, Changes, Channel, Health, Info, Invite, Invites, LastRead, Member,
+    Members, Message, Page, Permissions, Presence, PresentUser, PresentUsers, ReactingUser, ReactingUsers,
+    ReactionSummary, Role, User,
 };
 pub use witness::{Authenticity, Witness};

@@ -220,6 +220,73 @@ pub struct Members {
     pub has_more: bool,
 }
 
+/// A role: what it gives to who has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Role {
+    /// `everyone`, or a UUID.
+    pub id: String,
+    /// No other role has it.
+    pub name: String,
+    /// What it gives.
+    pub permissions: Permissions,
+    /// `0xRRGGBB`.
+    pub color: Option<u32>,
+    /// Where it is listed: the higher the further up.
+    pub position: u32,
+    /// Whether everyone has it.
+    pub is_default: bool,
+}
+
+/// A ban in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ban {
+    /// Who.
+    pub user_id: String,
+    /// Why.
+    pub reason: String,
+    /// By whom.
+    pub banned_by: String,
+    /// Since when.
+    pub created_at: u64,
+    /// Until when; `None`: for good.
+    pub expires_at: Option<u64>,
+}
+
+/// A page of bans, by user id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bans {
+    /// By user id.
+    pub bans: Vec<Ban>,
+    /// More follow after the last.
+    pub has_more: bool,
+}
+
+/// What somebody did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// A `UUIDv7`.
+    pub id: String,
+    /// Who did it.
+    pub actor_id: String,
+    /// What: `user_banned`, `role_given` and so on.
+    pub action: String,
+    /// The id of what was acted on.
+    pub target: String,
+    /// An object whose fields depend on the action.
+    pub details: serde_json::Value,
+    /// When.
+    pub timestamp: u64,
+}
+
+/// A page of the audit log, newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntries {
+    /// Newest first.
+    pub entries: Vec<AuditEntry>,
+    /// Older ones exist.
+    pub has_more: bool,
+}
+
 /// How a connected user is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

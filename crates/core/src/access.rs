@@ -20,15 +20,28 @@ pub struct Caller {
     pub display_name: Option<String>,
     /// An owner's or admin's token: has every permission.
     pub trusted: bool,
+    /// Whether it is an owner's, whom nobody bans.
+    pub owner: bool,
     /// When the token ends.
     pub expires_at: Timestamp,
+}
+
+impl Caller {
+    /// What is stored of the token, for when others act on its user: the column `token_rank`.
+    pub(crate) const fn token_rank(&self) -> u64 {
+        match (self.owner, self.trusted) {
+            (true, _) => 2,
+            (false, true) => 1,
+            (false, false) => 0,
+        }
+    }
 }
 
 /// The permission bits of the user that `$user` names, whose token is `$trusted`: ADMINISTRATOR spelled out as all.
 ///
 /// SQLite has no aggregate for `|`, so each bit is the maximum over the user's roles.
 macro_rules! bits_sql {
-    ($user:literal, $trusted:literal) => {
+    ($user:literal, $trusted:expr) => {
         concat!(
             "iif(", $trusted, " OR EXISTS (SELECT 1 FROM users u WHERE u.id = ", $user,
             " AND (u.is_owner OR u.is_admin)), 255,
@@ -41,6 +54,17 @@ macro_rules! bits_sql {
     };
 }
 pub(crate) use bits_sql;
+
+/// The permission bits of a user who is acted on: what their own token gives counts as they last came with it.
+macro_rules! target_bits_sql {
+    ($user:literal) => {
+        $crate::access::bits_sql!(
+            $user,
+            concat!("(SELECT t.token_rank FROM users t WHERE t.id = ", $user, ")")
+        )
+    };
+}
+pub(crate) use target_bits_sql;
 
 /// Whether the user that `$user` names is banned at `$now`.
 macro_rules! banned_sql {

@@ -82,6 +82,13 @@ uuid_id!(
     "commit id"
 );
 
+impl From<MessageId> for EntryId {
+    /// An id that was drawn for a message, and that no message has.
+    fn from(MessageId(uuid): MessageId) -> Self {
+        Self(uuid)
+    }
+}
+
 /// Who a token's `sub` names: 1 to 128 characters out of `A-Z a-z 0-9 _ . : @ - |`, the first a letter or digit.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]

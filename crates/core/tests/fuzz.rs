@@ -78,6 +78,7 @@ impl Room {
             user_id: UserId::parse(user).unwrap(),
             display_name: None,
             trusted: false,
+            owner: false,
             expires_at: 4_000_000_000_000,
         };
         let (channel, socket) = (Rc::clone(&self.channel), SimSocket(Rc::clone(&wire)));

@@ -238,6 +238,7 @@ fn caller(user: &str) -> Caller {
         user_id: UserId::parse(user).unwrap(),
         display_name: None,
         trusted: false,
+        owner: false,
         expires_at: 4_000_000_000_000,
     }
 }

@@ -138,7 +138,13 @@ fn request(caller: &Caller) -> Request<'_> {
 }
 
 fn caller(id: &str) -> Caller {
-    Caller { user_id: UserId::parse(id).unwrap(), display_name: None, trusted: false, expires_at: NOW + 1 }
+    Caller {
+        user_id: UserId::parse(id).unwrap(),
+        display_name: None,
+        trusted: false,
+        owner: false,
+        expires_at: NOW + 1,
+    }
 }
 
 fn owner(id: &str) -> Caller {

@@ -100,7 +100,13 @@ impl Platform for Counted {
 }
 
 fn caller(user: &str, expires_at: Timestamp) -> Caller {
-    Caller { user_id: UserId::parse(user).unwrap(), display_name: None, trusted: false, expires_at }
+    Caller {
+        user_id: UserId::parse(user).unwrap(),
+        display_name: None,
+        trusted: false,
+        owner: false,
+        expires_at,
+    }
 }
 
 /// One who may do everything.

@@ -1,5 +1,6 @@
 //! The REST routes, one file per resource.
 
+mod bans;
 mod channels;
 mod identity;
 mod invites;
@@ -9,8 +10,11 @@ mod operations;
 mod presence;
 mod reactions;
 mod read_state;
+mod roles;
 mod users;
 
+pub use bans::BanDraft;
 pub use identity::{Admission, Login};
 pub(crate) use messages::signed_at;
 pub use messages::{Draft, Edit, Position, Sent};
+pub use roles::RoleDraft;

@@ -4,9 +4,10 @@ use serde::Deserialize;
 
 use super::command::Command;
 use crate::{
-    access::{Caller, banned_sql, bits_sql},
+    access::{Caller, banned_sql, bits_sql, target_bits_sql},
+    audit::recorded,
     database::{Answers, Database, DatabaseError, Statement, Value, bool_of_int},
-    ids::{ChannelId, CommitId, Timestamp, UserId},
+    ids::{ChannelId, CommitId, EntryId, Timestamp, UserId},
     permissions::Permissions,
     problem::{Code, Problem},
 };
@@ -18,7 +19,7 @@ const FACTS: &str = concat!(
         'banned', ", banned_sql!("?2", "?5"), ",
         'bits', ", bits_sql!("?2", "?3"), ",
         'target_exists', EXISTS (SELECT 1 FROM users WHERE id = ?4),
-        'target_bits', ", bits_sql!("?4", "0"), ") AS json
+        'target_bits', ", target_bits_sql!("?4"), ") AS json
      FROM (SELECT 1) LEFT JOIN channels c ON c.id = ?1 LEFT JOIN outbox o ON o.id = ?6"
 );
 
@@ -38,43 +39,74 @@ macro_rules! admitted {
 }
 
 const PROVISION: &str = "
-    INSERT INTO users (id, display_name, created_at) SELECT ?2, coalesce(?3, ?2), ?4
+    INSERT INTO users (id, display_name, created_at, token_rank) SELECT ?2, coalesce(?3, ?2), ?4, ?5
     WHERE EXISTS (SELECT 1 FROM channels WHERE id = ?1 AND deleted_at IS NULL)
-    ON CONFLICT (id) DO UPDATE SET display_name = coalesce(?3, users.display_name) WHERE users.display_name <> ?3";
+    ON CONFLICT (id) DO UPDATE SET display_name = coalesce(?3, users.display_name), token_rank = excluded.token_rank
+    WHERE users.display_name <> ?3 OR users.token_rank <> excluded.token_rank";
+
+/// That the caller may add the target.
+macro_rules! may_add {
+    () => {
+        concat!(
+            admitted!(),
+            " AND EXISTS (SELECT 1 FROM users WHERE id = ?4)
+              AND (",
+            bits_sql!("?2", "?3"),
+            " & 2 OR ?2 = ?4 AND EXISTS (SELECT 1 FROM channels WHERE id = ?1 AND NOT private))"
+        )
+    };
+}
 
 const ADD: &str = concat!(
-    "INSERT INTO members (channel_id, user_id, joined_at)
-     SELECT ?1, ?4, ?5 WHERE ",
-    admitted!(),
-    "
-        AND EXISTS (SELECT 1 FROM users WHERE id = ?4)
-        AND (",
-    bits_sql!("?2", "?3"),
-    " & 2
-             OR ?2 = ?4 AND EXISTS (SELECT 1 FROM channels WHERE id = ?1 AND NOT private))
-     ON CONFLICT DO NOTHING"
+    "INSERT INTO members (channel_id, user_id, joined_at) SELECT ?1, ?4, ?5 WHERE ",
+    may_add!(),
+    " ON CONFLICT DO NOTHING"
 );
 
-const REMOVE: &str = concat!(
-    "DELETE FROM members WHERE channel_id = ?1 AND user_id = ?4 AND ",
-    admitted!(),
-    "
-        AND (?2 = ?4 OR ",
-    bits_sql!("?2", "?3"),
-    " & 4
-                        AND ",
-    bits_sql!("?4", "0"),
-    " & ~",
-    bits_sql!("?2", "?3"),
-    " = 0)"
+/// Whoever adds themselves is not on record; `?7` is the entry's id.
+const RECORD_ADDITION: &str = recorded!(
+    id: "?7", actor: "?2", at: "?5", action: "member_added", target: "?4", details: "json_object('channel_id', ?1)",
+    if: may_add!(), " AND ?2 <> ?4 AND NOT EXISTS (SELECT 1 FROM members WHERE channel_id = ?1 AND user_id = ?4)"
 );
 
-const HIDE: &str = concat!(
-    "UPDATE channels SET deleted_at = ?5 WHERE id = ?1 AND ",
-    admitted!(),
-    " AND ",
-    bits_sql!("?2", "?3"),
-    " & 2"
+/// That the caller may remove the target.
+macro_rules! may_remove {
+    () => {
+        concat!(
+            admitted!(),
+            " AND (?2 = ?4 OR ",
+            bits_sql!("?2", "?3"),
+            " & 4 AND ",
+            target_bits_sql!("?4"),
+            " & ~",
+            bits_sql!("?2", "?3"),
+            " = 0)"
+        )
+    };
+}
+
+const REMOVE: &str =
+    concat!("DELETE FROM members WHERE channel_id = ?1 AND user_id = ?4 AND ", may_remove!());
+
+/// Nor is whoever leaves. Who is no member may have sockets in a public channel all the same.
+const RECORD_REMOVAL: &str = recorded!(
+    id: "?7", actor: "?2", at: "?5", action: "member_removed", target: "?4", details: "json_object('channel_id', ?1)",
+    if: may_remove!(), " AND ?2 <> ?4 AND (EXISTS (SELECT 1 FROM members WHERE channel_id = ?1 AND user_id = ?4)
+                                           OR EXISTS (SELECT 1 FROM visitors WHERE channel_id = ?1 AND user_id = ?4))"
+);
+
+/// That the caller may delete the channel.
+macro_rules! may_hide {
+    () => {
+        concat!(admitted!(), " AND ", bits_sql!("?2", "?3"), " & 2")
+    };
+}
+
+const HIDE: &str = concat!("UPDATE channels SET deleted_at = ?5 WHERE id = ?1 AND ", may_hide!());
+
+const RECORD_DELETION: &str = recorded!(
+    id: "?7", actor: "?2", at: "?5", action: "channel_deleted", target: "?1",
+    details: "json_object('name', (SELECT name FROM channels WHERE id = ?1))", if: may_hide!()
 );
 
 /// The promise to remove the rows, made by the transaction that hides them.
@@ -114,6 +146,8 @@ pub(crate) enum Effect {
 #[derive(Debug)]
 pub(crate) struct Administration {
     pub(crate) id: CommitId,
+    /// Under which it is on record.
+    pub(crate) entry: EntryId,
     pub(crate) channel: ChannelId,
     pub(crate) caller: Caller,
     pub(crate) command: Command,
@@ -143,22 +177,23 @@ impl Administration {
             self.target().as_str().into(),
             self.now.into(),
             self.id.to_string().into(),
+            self.entry.to_string().into(),
         ];
-        let acting = params.get(..5).map(<[Value]>::to_vec).unwrap_or_default();
         let name = Value::from(self.caller.display_name.clone());
         // The facts come first: who leaves a private channel could see it before.
         let mut statements = vec![
-            Statement::new(PROVISION, vec![channel, caller, name, self.now.into()]),
-            Statement::new(FACTS, params.clone()),
+            Statement::new(
+                PROVISION,
+                vec![channel, caller, name, self.now.into(), self.caller.token_rank().into()],
+            ),
+            Statement::sharing(FACTS, &params),
         ];
-        match &self.command {
-            Command::AddMember { .. } => statements.push(Statement::new(ADD, acting)),
-            Command::RemoveMember { .. } => statements.push(Statement::new(REMOVE, acting)),
-            _ => {
-                statements.push(Statement::new(HIDE, acting));
-                statements.push(Statement::new(PROMISE, params));
-            }
-        }
+        let acts: &[&'static str] = match &self.command {
+            Command::AddMember { .. } => &[RECORD_ADDITION, ADD],
+            Command::RemoveMember { .. } => &[RECORD_REMOVAL, REMOVE],
+            _ => &[RECORD_DELETION, HIDE, PROMISE],
+        };
+        statements.extend(acts.iter().map(|sql| Statement::sharing(sql, &params)));
         let mut answers = Answers::of(database, statements).await?;
         answers.next_rows()?;
         let facts: Option<Facts> = answers.next_rows()?.first()?;

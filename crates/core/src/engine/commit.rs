@@ -85,7 +85,7 @@ pub(crate) fn actor_statements(channel: ChannelId, callers: &[Caller], now: Time
     ]
 }
 
-/// A command with who wants it and, for a send, the id that the message will have.
+/// A command with who wants it, and the id that the message will have, or the entry of the audit log.
 #[derive(Debug, Clone)]
 pub(crate) struct Operation {
     pub(crate) caller: Caller,
@@ -210,7 +210,15 @@ impl Commit {
             (&lists.edits, &[sql::EDIT_FORGETS_MENTIONS]),
             (&lists.edit_mentions, &[sql::EDIT_MENTIONS]),
             (&lists.edits, &[sql::EDIT]),
-            (&lists.deletes, &[sql::DELETE_FORGETS_MENTIONS, sql::DELETE_FORGETS_REACTIONS, sql::DELETE]),
+            (
+                &lists.deletes,
+                &[
+                    sql::DELETE_FORGETS_MENTIONS,
+                    sql::DELETE,
+                    sql::DELETE_FORGETS_REACTIONS,
+                    sql::DELETE_IS_RECORDED,
+                ],
+            ),
             (&lists.reacts, &[sql::REACT, sql::REACT_TOUCHES]),
             (&lists.unreacts, &[sql::UNREACT_TOUCHES, sql::UNREACT]),
             (&lists.reads, &[sql::MARK_READ]),

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `?1` | the channel's id |
 //! | `?2` | the commit id that the channel's row must carry: that of the commit before this one |
-//! | `?3` | the callers: `[{id, name, trusted}]`, each once |
+//! | `?3` | the callers: `[{id, name, trusted}]`, each once; `trusted` is the token's rank |
 //! | `?4` | the time, Unix milliseconds |
 //! | `?5` | the commands of the statement's kind, `k` being the place in the commit |
 //!
@@ -71,12 +71,14 @@ macro_rules! on_message {
 
 /// Users are known from their first write; a name is written only where it changed.
 pub(crate) const PROVISION: &str = "
-    INSERT INTO users (id, display_name, created_at)
+    INSERT INTO users (id, display_name, created_at, token_rank)
     SELECT a.value->>'id',
-           coalesce(a.value->>'name', (SELECT display_name FROM users WHERE id = a.value->>'id'), a.value->>'id'), ?4
+           coalesce(a.value->>'name', (SELECT display_name FROM users WHERE id = a.value->>'id'), a.value->>'id'), ?4,
+           a.value->>'trusted'
     FROM json_each(?3) a
     WHERE EXISTS (SELECT 1 FROM channels WHERE id = +?1 AND deleted_at IS NULL)
-    ON CONFLICT (id) DO UPDATE SET display_name = excluded.display_name WHERE users.display_name <> excluded.display_name";
+    ON CONFLICT (id) DO UPDATE SET display_name = excluded.display_name, token_rank = excluded.token_rank
+    WHERE users.display_name <> excluded.display_name OR users.token_rank <> excluded.token_rank";
 
 /// A ban finds the channels where its user has been by these.
 pub(crate) const VISIT: &str = "
@@ -207,8 +209,31 @@ macro_rules! bury {
     };
 }
 
-pub(crate) const DELETE_FORGETS_REACTIONS: &str = concat!(valid_deletions!(), forget_reactions!());
 pub(crate) const DELETE: &str = concat!(valid_deletions!(), bury!());
+
+/// `valid`: the tombstones that this commit has made, found by the mark of their revision: who might make them need not
+/// be asked again.
+macro_rules! buried {
+    () => {
+        concat!(
+            "WITH ", ops!("id", "entry"), ", valid AS MATERIALIZED (
+                SELECT op.u, op.entry, m.id, m.sender_id, m.server_sequence AS sequence
+                FROM op CROSS JOIN channels c ON c.id = +?1 AND c.commit_id = +?2
+                     CROSS JOIN messages m ON m.id = op.id AND m.channel_id = c.id AND m.revision = c.revision + op.k + 1)"
+        )
+    };
+}
+
+pub(crate) const DELETE_FORGETS_REACTIONS: &str = concat!(buried!(), forget_reactions!());
+
+/// Whoever has deleted another's message is on record.
+pub(crate) const DELETE_IS_RECORDED: &str = concat!(
+    buried!(),
+    "INSERT INTO audit (id, actor_id, action, target, details, timestamp)
+     SELECT entry, u, 'message_deleted', id, json_object('channel_id', ?1, 'sender_id', sender_id), ?4
+     FROM valid WHERE sender_id <> u
+     ON CONFLICT (id) DO NOTHING"
+);
 
 /// The fence, for what the outbox has decided on: whoever is named as the one who did it need not be here any more.
 macro_rules! promised {

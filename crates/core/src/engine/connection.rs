@@ -74,6 +74,7 @@ impl<P: Platform> Channel<P> {
             user: caller.user_id.as_str().to_owned(),
             token_name: caller.display_name,
             trusted: caller.trusted,
+            owner: caller.owner,
             display_name: admission.display_name,
             pubkey: admission.pubkey,
             expires_at,

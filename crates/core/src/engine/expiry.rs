@@ -133,6 +133,7 @@ impl<P: Platform> Channel<P> {
             }
             session.attachment.expires_at = caller.expires_at;
             session.attachment.trusted = caller.trusted;
+            session.attachment.owner = caller.owner;
             session.attachment.token_name.clone_from(&caller.display_name);
             session.attachment.warned = false;
             session.socket.attach(&session.attachment);

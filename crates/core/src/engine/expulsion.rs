@@ -76,7 +76,13 @@ impl<P: Platform> Channel<P> {
         let now = self.now();
         let Some(actor) = piece.actor() else { return Ok(None) };
         let operation = |by: &UserId, command| Operation {
-            caller: Caller { user_id: by.clone(), display_name: None, trusted: false, expires_at: now },
+            caller: Caller {
+                user_id: by.clone(),
+                display_name: None,
+                trusted: false,
+                owner: false,
+                expires_at: now,
+            },
             command,
             message_id: self.message_id(),
             timestamp: now,

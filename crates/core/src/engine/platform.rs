@@ -114,6 +114,9 @@ pub struct Attachment {
     pub(crate) user: String,
     pub(crate) token_name: Option<String>,
     pub(crate) trusted: bool,
+    /// Not there in what an earlier version attached.
+    #[serde(default)]
+    pub(crate) owner: bool,
     /// As others see the user.
     pub(crate) display_name: String,
     pub(crate) pubkey: String,
@@ -143,6 +146,7 @@ impl Attachment {
             user_id: UserId::parse(&self.user)?,
             display_name: self.token_name.clone(),
             trusted: self.trusted,
+            owner: self.owner,
             expires_at: self.expires_at,
         })
     }

@@ -27,6 +27,9 @@ pub(super) struct Row<'a> {
     t: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<MessageId>,
+    /// Under which it is on record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<MessageId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,7 +154,8 @@ impl<'a> Lists<'a> {
                 self.touch(*message, row);
             }
             Command::Delete { message } => {
-                self.deletes.push(Row { id: Some(*message), ..row.clone() });
+                let entry = Some(operation.message_id);
+                self.deletes.push(Row { id: Some(*message), entry, ..row.clone() });
                 self.touch(*message, row);
             }
             Command::React { message, emoji } => {
@@ -201,13 +205,13 @@ pub(super) fn callers<'a>(callers: impl Iterator<Item = &'a Caller>) -> String {
     struct Row<'a> {
         id: &'a UserId,
         name: Option<&'a str>,
-        trusted: u8,
+        trusted: u64,
     }
     let callers: HashMap<_, _> = callers.map(|caller| (caller.user_id.as_str(), caller)).collect();
     let rows = callers.values().map(|caller| Row {
         id: &caller.user_id,
         name: caller.display_name.as_deref(),
-        trusted: caller.trusted.into(),
+        trusted: caller.token_rank(),
     });
     json(&rows.collect::<Vec<_>>())
 }

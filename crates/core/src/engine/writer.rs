@@ -20,7 +20,7 @@ use super::{
 use crate::{
     access::Caller,
     database::DatabaseError,
-    ids::{CommitId, Timestamp, UserId},
+    ids::{CommitId, EntryId, Timestamp, UserId},
     problem::Problem,
     proto::Ack,
 };
@@ -97,6 +97,13 @@ pub struct Costs {
     pub commands: u64,
 }
 
+/// What is stored of a caller.
+#[derive(Default, PartialEq, Eq)]
+struct Known {
+    name: Option<String>,
+    token_rank: u64,
+}
+
 /// The queue, and the state of the loop.
 #[derive(Default)]
 pub(crate) struct Writer {
@@ -107,8 +114,8 @@ pub(crate) struct Writer {
     crowd: Cell<bool>,
     /// A commit whose fate is not known. Settled before the next.
     unsettled: RefCell<Option<Commit>>,
-    /// The names under which callers are known to be stored.
-    known: RefCell<HashMap<String, Option<String>>>,
+    /// What is known to be stored of callers.
+    known: RefCell<HashMap<String, Known>>,
     costs: Cell<Costs>,
 }
 
@@ -443,7 +450,7 @@ impl<P: Platform> Channel<P> {
     }
 
     async fn administer(self: &Rc<Self>, id: CommitId, operation: Operation, reply: Reply) {
-        let Operation { caller, command, timestamp, .. } = operation;
+        let Operation { caller, command, timestamp, message_id } = operation;
         if let Command::Expel { user } = command {
             return self.expel(id, &user, reply).await;
         }
@@ -453,7 +460,8 @@ impl<P: Platform> Channel<P> {
             self.alarm.expect_promise(true);
             self.wake_by(self.now() + 1_000);
         }
-        let administration = Administration { id, channel: self.id, caller, command, now: timestamp };
+        let entry = EntryId::from(message_id);
+        let administration = Administration { id, entry, channel: self.id, caller, command, now: timestamp };
         let mut pauses = PAUSES.iter();
         let mut reply = Some(reply);
         let mut tries = 0;
@@ -523,9 +531,10 @@ impl<P: Platform> Channel<P> {
 
     fn knows(&self, caller: &Caller) -> bool {
         let known = self.writer.known.borrow();
-        known
-            .get(caller.user_id.as_str())
-            .is_some_and(|name| caller.display_name.is_none() || *name == caller.display_name)
+        known.get(caller.user_id.as_str()).is_some_and(|known| {
+            known.token_rank == caller.token_rank()
+                && (caller.display_name.is_none() || known.name == caller.display_name)
+        })
     }
 
     fn remember(&self, commit: &Commit) {
@@ -535,9 +544,10 @@ impl<P: Platform> Channel<P> {
         }
         for operation in &commit.operations {
             let caller = &operation.caller;
-            let name = known.entry(caller.user_id.as_str().to_owned()).or_default();
+            let known = known.entry(caller.user_id.as_str().to_owned()).or_default();
+            known.token_rank = caller.token_rank();
             if caller.display_name.is_some() {
-                name.clone_from(&caller.display_name);
+                known.name.clone_from(&caller.display_name);
             }
         }
     }

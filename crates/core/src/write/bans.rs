@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::decision::{self, PROVISION, Request, decided, entry, own_bits, verdict};
 use crate::{
-    access::{banned_sql, bits_sql},
+    access::{banned_sql, target_bits_sql},
     database::{Database, Value},
     ids::{Timestamp, UserId},
     problem::{Code, Problem},
@@ -71,8 +71,8 @@ macro_rules! bans {
 macro_rules! may_ban {
     () => {
         bans!(
-            "WHEN ?6 = ?1 THEN 'SELF' WHEN (SELECT is_owner FROM users WHERE id = ?6) OR (",
-            bits_sql!("?6", "0"),
+            "WHEN ?6 = ?1 THEN 'SELF' WHEN (SELECT is_owner OR token_rank = 2 FROM users WHERE id = ?6) OR (",
+            target_bits_sql!("?6"),
             ") & ~(",
             own_bits!(),
             ") THEN 'OUTRANKED' "

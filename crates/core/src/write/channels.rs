@@ -26,9 +26,12 @@ macro_rules! manages {
 
 /// Who makes a channel is a known user from then on; a name is written only where it changed.
 const PROVISION: &str = concat!(
-    "INSERT INTO users (id, display_name, created_at)
-     SELECT ?1, coalesce(?4, (SELECT display_name FROM users WHERE id = ?1), ?1), ?3 WHERE ", manages!(), "
-     ON CONFLICT (id) DO UPDATE SET display_name = excluded.display_name WHERE users.display_name <> excluded.display_name"
+    "INSERT INTO users (id, display_name, created_at, token_rank)
+     SELECT ?1, coalesce(?4, (SELECT display_name FROM users WHERE id = ?1), ?1), ?3, ?2 WHERE ",
+    manages!(),
+    "
+     ON CONFLICT (id) DO UPDATE SET display_name = excluded.display_name, token_rank = excluded.token_rank
+     WHERE users.display_name <> excluded.display_name OR users.token_rank <> excluded.token_rank"
 );
 
 const RECORD_CREATION: &str = recorded!(
@@ -69,7 +72,7 @@ pub async fn create(
 ) -> Result<Channel, Problem> {
     let (user, id) = (caller.user_id.as_str(), channel.id.to_string());
     let given = json!({"name": channel.name, "topic": channel.topic, "private": channel.private});
-    let asking: [Value; 3] = [user.into(), caller.trusted.into(), now.into()];
+    let asking: [Value; 3] = [user.into(), caller.token_rank().into(), now.into()];
     let mut provision = Statement::new(PROVISION, asking.to_vec());
     provision.params.push(caller.display_name.clone().into());
     let mut params = asking.to_vec();

@@ -5,8 +5,8 @@
 //! 3. Every further statement acts where that entry is. So what was done is on record, what is on record was done,
 //!    and nothing that an earlier statement changes (the caller's own roles, say) sways a later one.
 //!
-//! All statements of such a batch number their parameters alike: `?1` the caller, `?2` whether their token has every
-//! permission, `?3` the time, `?4` the entry's id, `?5` the caller's name or NULL, and from `?6` on their own.
+//! All statements of such a batch number their parameters alike: `?1` the caller, `?2` their token's rank, which gives
+//! every permission where it is not 0, `?3` the time, `?4` the entry's id, `?5` the caller's name or NULL, and from `?6` on their own.
 
 use crate::{
     access::Caller,
@@ -61,9 +61,12 @@ pub(crate) use own_bits;
 
 /// Who changes something is a known user from then on; a name is written only where it changed.
 pub(crate) const PROVISION: &str = concat!(
-    "INSERT INTO users (id, display_name, created_at)
-     SELECT ?1, coalesce(?5, (SELECT display_name FROM users WHERE id = ?1), ?1), ?3 WHERE ", decided!(), "
-     ON CONFLICT (id) DO UPDATE SET display_name = excluded.display_name WHERE users.display_name <> excluded.display_name"
+    "INSERT INTO users (id, display_name, created_at, token_rank)
+     SELECT ?1, coalesce(?5, (SELECT display_name FROM users WHERE id = ?1), ?1), ?3, ?2 WHERE ",
+    decided!(),
+    "
+     ON CONFLICT (id) DO UPDATE SET display_name = excluded.display_name, token_rank = excluded.token_rank
+     WHERE users.display_name <> excluded.display_name OR users.token_rank <> excluded.token_rank"
 );
 
 /// Runs a decision: the verdict's statement, the entry's, those that act, and at last one whose rows are answered.
@@ -77,7 +80,7 @@ pub(crate) async fn run(
     let Request { caller, now, entry } = request;
     let mut params: Vec<Value> = vec![
         caller.user_id.as_str().into(),
-        caller.trusted.into(),
+        caller.token_rank().into(),
         now.into(),
         entry.to_string().into(),
         caller.display_name.clone().into(),

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::decision::{self, PROVISION, Request, decided, entry, own_bits, verdict};
 use crate::{
-    access::{banned_sql, bits_sql},
+    access::{banned_sql, target_bits_sql},
     database::{Database, Value},
     ids::{RoleId, UserId},
     names::RoleName,
@@ -226,7 +226,7 @@ macro_rules! on_a_user {
     ($($further:expr),*) => {
         manages_this_role!(
             "WHEN NOT EXISTS (SELECT 1 FROM users WHERE id = ?7) THEN 'USER_NOT_FOUND' ", $($further,)*
-            "WHEN (", bits_sql!("?7", "0"), ") & ~(", own_bits!(), ") THEN 'OUTRANKED' "
+            "WHEN (", target_bits_sql!("?7"), ") & ~(", own_bits!(), ") THEN 'OUTRANKED' "
         )
     };
 }

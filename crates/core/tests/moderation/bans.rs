@@ -69,6 +69,38 @@ fn who_may_ban_whom() {
 }
 
 #[test]
+fn who_comes_with_an_owners_token_is_safe_and_an_admin_from_those_with_less() {
+    let world = World::new();
+    world.role("crew", 0);
+    let comes = |id: &str, trusted: bool, owner: bool| {
+        let caller = Caller { trusted, owner, ..caller(id) };
+        world.entries.set(world.entries.get() + 1);
+        let entry = EntryId::new(uuid::Uuid::from_u128(world.entries.get()));
+        let request = Request { caller: &caller, now: NOW, entry };
+        let (crew, somebody) = (role("crew"), user("ben"));
+        let gives = edgewise_core::write::roles::give(&world.database, request, &somebody, &crew);
+        gives.now_or_never().unwrap().map_err(code)
+    };
+    comes("boss", true, true).unwrap();
+    world.database.execute("DELETE FROM user_roles WHERE role_id = 'crew'");
+    comes("admin", true, false).unwrap();
+    for by in ["moderator", "chief", "olga"] {
+        assert_eq!(world.may_ban(by, "boss"), Err(FORBIDDEN), "{by}");
+    }
+    assert_eq!(world.may_ban("moderator", "admin"), Err(FORBIDDEN));
+    assert_eq!(world.may_ban("chief", "admin"), Ok(()));
+    // What a token gave ends with it.
+    world.role("manage", 128);
+    for id in ["boss", "admin"] {
+        world.has(id, "manage");
+        world.database.execute("DELETE FROM user_roles WHERE role_id = 'crew'");
+        comes(id, false, false).unwrap();
+        world.database.execute("DELETE FROM user_roles WHERE role_id = 'manage'");
+        assert_eq!(world.may_ban("moderator", id), Ok(()), "{id}");
+    }
+}
+
+#[test]
 fn a_ban_that_has_expired_is_none() {
     let world = World::new();
     world.ban("moderator", "ben", Some(NOW + 1)).unwrap();

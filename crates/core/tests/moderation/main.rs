@@ -104,7 +104,7 @@ impl World {
 }
 
 fn caller(id: &str) -> Caller {
-    Caller { user_id: user(id), display_name: None, trusted: false, expires_at: u64::MAX }
+    Caller { user_id: user(id), display_name: None, trusted: false, owner: false, expires_at: u64::MAX }
 }
 
 fn user(id: &str) -> UserId {

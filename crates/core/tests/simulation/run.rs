@@ -192,6 +192,7 @@ impl Run {
             user_id: UserId::parse(user).unwrap(),
             display_name: Some(user.to_uppercase()),
             trusted: false,
+            owner: false,
             expires_at: 4_000_000_000_000,
         }
     }
