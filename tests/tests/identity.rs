@@ -187,6 +187,29 @@ async fn challenges_are_signed_and_not_stored() {
 }
 
 #[tokio::test]
+async fn a_login_is_one_batch_of_few_rows() {
+    let server = Server::start();
+    let key = Key::new();
+    let cost = |answer: &Answer| answer.header("x-edgewise-cost").to_owned();
+    let challenge = json!({"public_key": key.public()});
+    assert_eq!(cost(&server.ask_auth("challenge", &challenge).await.expect(200)), "");
+    let written = |answer: &Answer| {
+        let cost = cost(answer);
+        let (batches, rows) = cost.split_once(';').unwrap_or_default();
+        assert_eq!(batches, "batches=1", "{cost}");
+        rows.rsplit('=').next().and_then(|rows| rows.parse::<u32>().ok()).unwrap()
+    };
+    let registration = key.registration(&server).await;
+    let registered = server.ask_auth("register", &registration).await.expect(201);
+    // The user and their key, the challenge, the login and when it ends.
+    assert_eq!(written(&registered), 5);
+    let login = key.login(&server).await;
+    assert_eq!(written(&server.ask_auth("verify", &login).await.expect(200)), 3);
+    let token = registered.json::<Login>().refresh_token;
+    assert!(written(&refresh(&server, &token).await.expect(200)) <= 3);
+}
+
+#[tokio::test]
 async fn another_servers_challenge_is_none() {
     let server = Server::shared();
     let other = Server::with_vars(&[("JWT_SECRET", "another secret, and long enough for this")]);
