@@ -175,18 +175,30 @@ impl Chat for SyncResponse {
 /// The media that an `Accept` header prefers: protobuf only where it is named, and not less wanted than JSON.
 pub(crate) fn preferred(accept: &str) -> Media {
     // A wildcard asks for what we like best, which is JSON.
-    let (mut protobuf, mut json) = (0.0, 0.0);
+    let (mut protobuf, mut json) = (0, 0);
     for range in accept.split(',') {
         let mut parts = range.split(';').map(str::trim);
         let media = parts.next().unwrap_or_default().to_ascii_lowercase();
         let weight = parts
             .find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")))
-            .map_or(1.0, |weight| weight.trim().parse::<f32>().unwrap_or(0.0));
+            .map_or(1_000, |weight| thousandths(weight.trim()));
         match media.as_str() {
             PROTOBUF => protobuf = weight,
             JSON => json = weight,
             _ => {}
         }
     }
-    if protobuf > 0.0 && protobuf >= json { Media::Protobuf } else { Media::Json }
+    if protobuf > 0 && protobuf >= json { Media::Protobuf } else { Media::Json }
+}
+
+/// A weight between 0 and 1 with at most three decimals (RFC 9110, 12.4.2); 0 for what is none.
+fn thousandths(weight: &str) -> u32 {
+    let (whole, decimals) = weight.split_once('.').unwrap_or((weight, ""));
+    let is_weight = matches!(whole, "0" | "1")
+        && decimals.len() <= 3
+        && decimals.bytes().all(|digit| digit.is_ascii_digit());
+    if !is_weight {
+        return 0;
+    }
+    format!("{whole}{decimals:0<3}").parse::<u32>().map_or(0, |weight| weight.min(1_000))
 }
