@@ -159,7 +159,7 @@ fn color(text: &str) -> Result<Color, String> {
     }
     let digits = text.strip_prefix('#').unwrap_or(text);
     let rgb = Some(digits)
-        .filter(|digits| digits.len() == 6)
+        .filter(|digits| digits.len() == 6 && !digits.starts_with('+'))
         .and_then(|digits| u32::from_str_radix(digits, 16).ok());
     rgb.map(|rgb| Color(Some(rgb))).ok_or_else(|| "a color is written #ff8800".to_owned())
 }
