@@ -163,7 +163,19 @@ impl Call {
     pub(crate) async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Problem> {
         match self.body().await? {
             (Media::Json, body) => body::parse_json(&body),
-            (Media::Protobuf, _) => Err(Code::MediaTypeUnsupported.with("this route takes application/json")),
+            (Media::Protobuf, _) => Err(json_only()),
+        }
+    }
+
+    /// The same where nothing in the body is needed: then none at all will do.
+    ///
+    /// # Errors
+    /// Those of [`Self::json`].
+    pub(crate) async fn json_if_any<T: DeserializeOwned + Default>(&mut self) -> Result<T, Problem> {
+        match self.body().await? {
+            (_, body) if body.is_empty() => Ok(T::default()),
+            (Media::Json, body) => body::parse_json(&body),
+            (Media::Protobuf, _) => Err(json_only()),
         }
     }
 
@@ -200,4 +212,8 @@ impl Call {
     pub(crate) fn cost(&self) -> Option<Cost> {
         self.database.get().map(D1::total_cost)
     }
+}
+
+fn json_only() -> Problem {
+    Code::MediaTypeUnsupported.with("this route takes application/json")
 }

@@ -220,6 +220,8 @@ impl Hops {
         let bytes = errand.command.encoded_len();
         let Some(gathering) = &mut self.gathering else {
             if !self.busy(now) {
+                // Those who left long ago are not waited for, nor counted any more.
+                self.under_way = 0;
                 self.leave(now);
                 return Way::Alone(Box::new(errand));
             }

@@ -19,7 +19,7 @@ pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
     Ok(Reply::json(200, &page))
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct BanBody {
     reason: Option<String>,
     expires_at: Option<Timestamp>,
@@ -30,7 +30,7 @@ struct BanBody {
 pub(crate) async fn ban(call: &mut Call) -> Result<Reply, Problem> {
     let caller = call.caller().await?;
     let user = call.user(&caller)?;
-    let BanBody { reason, expires_at, delete_messages_since } = call.json().await?;
+    let BanBody { reason, expires_at, delete_messages_since } = call.json_if_any().await?;
     let ban = Ban::new(&reason.unwrap_or_default(), expires_at, delete_messages_since, call.now)?;
     // Whoever may not ban does not set a moderator to work either.
     bans::may_ban(call.database()?, call.request(&caller), &user).await?;

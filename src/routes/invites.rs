@@ -19,13 +19,13 @@ pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
 
 /// **201** the invite.
 pub(crate) async fn create(call: &mut Call) -> Result<Reply, Problem> {
-    #[derive(Deserialize)]
+    #[derive(Default, Deserialize)]
     struct Body {
         max_uses: Option<u64>,
         expires_at: Option<u64>,
     }
     let caller = call.caller().await?;
-    let Body { max_uses, expires_at } = call.json().await?;
+    let Body { max_uses, expires_at } = call.json_if_any().await?;
     let invite = NewInvite::new(random::bytes()?, max_uses, expires_at, call.now)?;
     Ok(Reply::json(201, &write_create(call.database()?, call.request(&caller), &invite).await?))
 }

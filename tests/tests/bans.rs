@@ -48,6 +48,8 @@ async fn who_is_banned_is_out_everywhere() {
     mallory.dial().refused(4003).await;
     inside.dial().refused(4003).await;
 
+    // Nothing needs to be said of a ban.
+    by.put(&format!("/api/bans/{}", mallory.id)).send().await.expect(204);
     unban(&by, &mallory.id).await.expect(204);
     unban(&by, &mallory.id).await.refused(404, "BAN_NOT_FOUND");
     mallory.send("back").await;
