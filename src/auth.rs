@@ -2,7 +2,7 @@
 //!
 //! A token is looked for where the route allows it, and nowhere else; it is never logged.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::OnceCell, rc::Rc};
 
 use edgewise_core::{
     access::Caller,
@@ -90,20 +90,17 @@ pub(crate) fn check_config(env: &Env) -> Result<(), Problem> {
 }
 
 thread_local! {
-    /// The verifier of the secret that was seen last: a Worker has one.
-    static VERIFIER: RefCell<Option<(String, Rc<Verifier>)>> = const { RefCell::new(None) };
+    /// The verifier of this isolate's secret, or why there is none.
+    static VERIFIER: OnceCell<Result<Rc<Verifier>, Problem>> = const { OnceCell::new() };
 }
 
 fn verifier(env: &Env) -> Result<Rc<Verifier>, Problem> {
-    let secret = config::jwt_secret(env).ok_or_else(|| config::missing("the server has no JWT_SECRET"))?;
-    VERIFIER.with_borrow_mut(|cached| match cached {
-        Some((known, verifier)) if *known == secret => Ok(Rc::clone(verifier)),
-        _ => {
-            let verifier = Verifier::new(secret.as_bytes())
-                .map_err(|_| config::missing("the server's JWT_SECRET has fewer than 32 bytes"))?;
-            let verifier = Rc::new(verifier);
-            *cached = Some((secret, Rc::clone(&verifier)));
-            Ok(verifier)
-        }
-    })
+    let make = || {
+        let secret =
+            config::jwt_secret(env).ok_or_else(|| config::missing("the server has no JWT_SECRET"))?;
+        Verifier::new(secret.as_bytes())
+            .map(Rc::new)
+            .map_err(|_| config::missing("the server's JWT_SECRET has fewer than 32 bytes"))
+    };
+    VERIFIER.with(|verifier| verifier.get_or_init(make).clone())
 }

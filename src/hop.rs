@@ -13,6 +13,7 @@
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 use edgewise_core::{
+    engine::MAX_COMMANDS,
     ids::{ChannelId, Timestamp},
     problem::Problem,
     proto::{Command, Envelope, Outcome, command, envelope::Payload},
@@ -23,21 +24,15 @@ use worker::{Date, Env, console_warn};
 use crate::{
     border::Signal,
     call::Call,
-    object::{self, Repeat},
+    object::{self, ATTEMPTS, PATIENCE_MS, Repeat},
 };
 
 /// How long commands gather at most, in milliseconds: what a far object adds to a command that did not come alone.
 const GATHER_MS: u32 = 5;
-/// How many commands share a hop: as many as a commit takes.
-const MOST: usize = 128;
 /// How many bytes of commands share a hop.
 const MOST_BYTES: usize = 1 << 20;
 /// A gathering that has not left after so many milliseconds has lost its leader.
 const OVERDUE_MS: u64 = 1_000;
-/// How long an answer is waited for, in milliseconds: longer than the engine tries to get one from the database.
-const PATIENCE_MS: u32 = 30_000;
-/// How often a command is sent that may be repeated.
-const ATTEMPTS: u32 = 3;
 /// Of how many channels hops are remembered before those that are over are forgotten.
 const REMEMBERED: usize = 256;
 
@@ -172,7 +167,7 @@ async fn travel(env: &Env, channel: ChannelId, mut errands: Vec<Errand>) -> Vec<
         let mut waiting: Vec<&mut Errand> =
             errands.iter_mut().filter(|errand| errand.fate.is_none()).collect();
         let commands = waiting.iter().map(|errand| errand.command.clone()).collect();
-        match object::carry_out(env, channel, commands).await {
+        match object::within(PATIENCE_MS, object::carry_out(env, channel, commands)).await {
             Ok(outcomes) => {
                 for (errand, outcome) in waiting.iter_mut().zip(outcomes) {
                     errand.fate = Some(Ok(outcome));
@@ -180,7 +175,7 @@ async fn travel(env: &Env, channel: ChannelId, mut errands: Vec<Errand>) -> Vec<
                 break;
             }
             Err(error) => {
-                let again = attempt < ATTEMPTS && !object::overloaded(&error);
+                let again = attempt < ATTEMPTS && object::may_answer_again(&error);
                 let lost = waiting.into_iter().filter(|errand| !again || errand.repeat == Repeat::Unsafe);
                 for errand in lost {
                     errand.fate = Some(Err(object::unavailable(&error.to_string())));
@@ -236,7 +231,7 @@ impl Hops {
             gathering.departure = Rc::new(Signal::new(GATHER_MS));
             return Way::Leading(gathering.seat(errand, bytes), Rc::clone(&gathering.departure));
         }
-        if gathering.passengers.len() >= MOST || gathering.bytes + bytes > MOST_BYTES {
+        if gathering.passengers.len() >= MAX_COMMANDS || gathering.bytes + bytes > MOST_BYTES {
             gathering.departure.raise();
             self.leave(now);
             return Way::Alone(Box::new(errand));

@@ -3,7 +3,12 @@
 //! What is held is a cache of this isolate's. Requests wait for each other's fetches by looking, not by awaiting: what
 //! one request awaits in workerd is not another's to await.
 
-use std::{cell::RefCell, pin::pin, rc::Rc, time::Duration};
+use std::{
+    cell::{OnceCell, RefCell},
+    pin::pin,
+    rc::Rc,
+    time::Duration,
+};
 
 use edgewise_core::{
     problem::Problem,
@@ -34,8 +39,8 @@ pub(crate) struct Configured {
 }
 
 thread_local! {
-    /// Those of the configuration that was seen last: a Worker has one.
-    static CONFIGURED: RefCell<Option<(String, Rc<Configured>)>> = const { RefCell::new(None) };
+    /// Those of this isolate's configuration, or what is wrong with it.
+    static CONFIGURED: OnceCell<Result<Rc<Configured>, Problem>> = const { OnceCell::new() };
 }
 
 /// The issuers that are configured.
@@ -43,20 +48,15 @@ thread_local! {
 /// # Errors
 /// 503 `CONFIG_MISSING` where `JWT_ISSUERS` makes no sense.
 pub(crate) fn configured(env: &Env) -> Result<Rc<Configured>, Problem> {
-    let text = config::jwt_issuers(env).unwrap_or_default();
-    CONFIGURED.with_borrow_mut(|cached| match cached {
-        Some((known, configured)) if *known == text => Ok(Rc::clone(configured)),
-        _ => {
-            let issuers = if text.is_empty() { Ok(Issuers::default()) } else { Issuers::parse(&text) };
-            let issuers = issuers.map_err(|error| {
-                config::missing(format!("the server's JWT_ISSUERS makes no sense: {error}"))
-            })?;
-            let held = (0..issuers.len()).map(|_| RefCell::default()).collect();
-            let configured = Rc::new(Configured { issuers, held });
-            *cached = Some((text, Rc::clone(&configured)));
-            Ok(configured)
-        }
-    })
+    let make = || {
+        let issuers =
+            config::jwt_issuers(env).map_or_else(|| Ok(Issuers::default()), |text| Issuers::parse(&text));
+        let issuers = issuers
+            .map_err(|error| config::missing(format!("the server's JWT_ISSUERS makes no sense: {error}")))?;
+        let held = (0..issuers.len()).map(|_| RefCell::default()).collect();
+        Ok(Rc::new(Configured { issuers, held }))
+    };
+    CONFIGURED.with(|configured| configured.get_or_init(make).clone())
 }
 
 impl Configured {

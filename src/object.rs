@@ -2,6 +2,8 @@
 //!
 //! Both ends are of one deployment. What is asked was authenticated already: the object believes its caller.
 
+use std::pin::pin;
+
 use edgewise_core::{
     access::Caller,
     engine::{self, Signature},
@@ -11,6 +13,7 @@ use edgewise_core::{
         Ack, Actor, Command, Commands, Envelope, ExpelRequest, Outcome, Outcomes, command, envelope::Payload,
     },
 };
+use futures_util::future::{Either, select};
 use prost::Message as _;
 use worker::{
     Env, Error, Headers, Method, Request, RequestInit, Response, Stub, console_error, console_warn,
@@ -18,7 +21,7 @@ use worker::{
     url::form_urlencoded,
 };
 
-use crate::{call::Call, config, hop, reply::Reply};
+use crate::{border::Signal, call::Call, config, hop, reply::Reply};
 
 /// Who asks: an [`Actor`] in hex.
 pub(crate) const ACTOR_HEADER: &str = "x-edgewise-actor";
@@ -31,8 +34,10 @@ pub(crate) const COMMIT_HEADER: &str = "x-edgewise-commit";
 /// What a commit or a read cost the database, where costs are exposed.
 pub(crate) const COST_HEADER: &str = "x-edgewise-cost";
 
-/// How often a connect is tried, which may be repeated.
-const ATTEMPTS: u32 = 3;
+/// How often an object is asked what may be repeated.
+pub(crate) const ATTEMPTS: u32 = 3;
+/// How long an object's answer is waited for, in milliseconds: longer than the engine tries to get one from the database.
+pub(crate) const PATIENCE_MS: u32 = 30_000;
 
 /// Whether the same command once more does no harm and answers the same, so that it can be repeated where its answer
 /// was lost.
@@ -80,33 +85,30 @@ pub(crate) async fn command(
     request: command::Request,
     repeat: Repeat,
 ) -> Result<Done, Problem> {
-    carry(call, channel, caller, request, false, repeat).await
+    let signature_verified = verify(&call.env, channel, &request)?;
+    let (actor, request) = (Some(actor(caller)), Some(request));
+    carry(call, channel, Command { actor, request, signature_verified, relayed: false }, repeat).await
 }
 
-/// Has a channel's object carry out what its author signed and a relay brings.
+/// Has a channel's object carry out what its author signed, and was verified already; `relayed` where another than the
+/// author brings it.
 ///
 /// # Errors
 /// Those of [`command`].
-pub(crate) async fn relay(
+pub(crate) async fn signed(
     call: &Call,
     channel: ChannelId,
     author: &Caller,
     payload: Payload,
+    relayed: bool,
 ) -> Result<Done, Problem> {
     let envelope = Envelope { payload: Some(payload), ..Envelope::default() };
-    carry(call, channel, author, command::Request::Envelope(envelope), true, Repeat::Safe).await
+    let (actor, request) = (Some(actor(author)), Some(command::Request::Envelope(envelope)));
+    let command = Command { actor, request, signature_verified: true, relayed };
+    carry(call, channel, command, Repeat::Safe).await
 }
 
-async fn carry(
-    call: &Call,
-    channel: ChannelId,
-    caller: &Caller,
-    request: command::Request,
-    relayed: bool,
-    repeat: Repeat,
-) -> Result<Done, Problem> {
-    let signature_verified = verify(&call.env, channel, &request)?;
-    let command = Command { actor: Some(actor(caller)), request: Some(request), signature_verified, relayed };
+async fn carry(call: &Call, channel: ChannelId, command: Command, repeat: Repeat) -> Result<Done, Problem> {
     let mut outcome = hop::carry(call, channel, command, repeat).await?;
     // What is refused before the object is asked took nothing, and nobody here knows what is left.
     for (name, value) in
@@ -193,7 +195,7 @@ pub(crate) async fn presence(
     }
     let url = format!("http://channel/presence?{}", query.finish());
     let make = || get(&url, &[(ACTOR_HEADER, &actor_header(caller))]);
-    let mut response = ask(env, channel, make, Repeat::Safe).await?;
+    let mut response = ask(env, channel, make).await?;
     if response.status_code() == 200 {
         return response.bytes().await.map_err(|error| unavailable(&error.to_string()));
     }
@@ -238,7 +240,7 @@ pub(crate) async fn connect(
         headers.extend(protocol.map(|protocol| (PROTOCOL_HEADER, protocol)));
         get(&url, &headers)
     };
-    ask(env, channel, make, Repeat::Safe).await
+    ask(env, channel, make).await
 }
 
 fn get(url: &str, headers: &[(&str, &str)]) -> worker::Result<Request> {
@@ -268,20 +270,19 @@ fn stub(env: &Env, channel: ChannelId) -> worker::Result<Stub> {
     env.durable_object(config::CHANNELS)?.id_from_name(&channel.to_string())?.get_stub()
 }
 
-/// Asks a channel's object. One that was reset under the request has another answer it, where that is safe.
+/// Asks a channel's object what may be repeated. One that was reset under the request has another answer it.
 async fn ask(
     env: &Env,
     channel: ChannelId,
     make: impl Fn() -> worker::Result<Request>,
-    repeat: Repeat,
 ) -> Result<Response, Problem> {
     let mut attempts = 1;
     loop {
         // A stub that failed once goes on failing: each attempt has its own.
-        let answer = async { stub(env, channel)?.fetch_with_request(make()?).await };
+        let answer = within(PATIENCE_MS, async { stub(env, channel)?.fetch_with_request(make()?).await });
         match answer.await {
             Ok(response) => return Ok(response),
-            Err(error) if repeat == Repeat::Safe && attempts < ATTEMPTS && !overloaded(&error) => {
+            Err(error) if attempts < ATTEMPTS && may_answer_again(&error) => {
                 console_warn!("channel {channel} is asked again: {error}");
                 attempts += 1;
             }
@@ -290,10 +291,33 @@ async fn ask(
     }
 }
 
-/// Whether an object has more to do than it can: then asking again makes it worse.
-pub(crate) fn overloaded(error: &Error) -> bool {
-    let Error::UnknownJsError { original, .. } = error else { return false };
-    Reflect::get(original, &"overloaded".into()).is_ok_and(|value| value.is_truthy())
+/// What is said of an answer that did not come.
+const LATE: &str = "no answer in time";
+
+/// Whether an object is worth asking again: one that is overloaded or silent is not, asking makes it worse.
+pub(crate) fn may_answer_again(error: &Error) -> bool {
+    match error {
+        Error::RustError(what) => what != LATE,
+        Error::UnknownJsError { original, .. } => {
+            !Reflect::get(original, &"overloaded".into()).is_ok_and(|value| value.is_truthy())
+        }
+        _ => true,
+    }
+}
+
+/// Waits for an object, but not for ever.
+///
+/// # Errors
+/// Its own, or that it did not answer within so many milliseconds.
+pub(crate) async fn within<T>(ms: u32, answer: impl Future<Output = worker::Result<T>>) -> worker::Result<T> {
+    let over = Signal::new(ms);
+    match select(pin!(answer), pin!(over.wait())).await {
+        Either::Left((answer, _)) => {
+            over.raise();
+            answer
+        }
+        Either::Right(_) => Err(Error::from(LATE)),
+    }
 }
 
 async fn envelope(response: &mut Response) -> Result<Envelope, Problem> {

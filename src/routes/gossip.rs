@@ -8,14 +8,7 @@ use edgewise_core::{
     read,
 };
 
-use crate::{
-    body::Media,
-    call::Call,
-    config,
-    object::{self, Repeat},
-    reply::Reply,
-    routes::messages::message_of,
-};
+use crate::{body::Media, call::Call, config, object, reply::Reply, routes::messages::message_of};
 
 /// **201** and the message; **200** where the same envelope came before.
 ///
@@ -49,11 +42,7 @@ pub(crate) async fn post(call: &mut Call) -> Result<Reply, Problem> {
             );
         }
     };
-    let mut done = if own {
-        object::request(call, channel, &actor, payload, Repeat::Safe).await?
-    } else {
-        object::relay(call, channel, &actor, payload).await?
-    };
+    let mut done = object::signed(call, channel, &actor, payload, !own).await?;
     let mut message = message_of(&mut done.ack)?;
     if !own {
         // A nonce is its sender's alone.

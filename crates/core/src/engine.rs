@@ -49,6 +49,7 @@ use std::{
     rc::{Rc, Weak},
 };
 
+pub use batch::MAX_COMMANDS;
 pub use command::{Command, Signature};
 pub use connection::Connect;
 pub use limits::{Courier, InvalidRate, Limited, Quota, Rate, Rates};

@@ -84,6 +84,24 @@ macro_rules! login_row_sql {
 }
 use login_row_sql;
 
+/// What became of logging in, or of going on with a login.
+#[derive(Deserialize)]
+struct Verdict {
+    login: Option<LoginRow>,
+    #[serde(deserialize_with = "bool_of_int")]
+    banned: bool,
+}
+
+impl Verdict {
+    fn login(self) -> Result<Login, Problem> {
+        match self.login {
+            Some(login) => login.login(),
+            None if self.banned => Err(banned()),
+            None => Err(refused()),
+        }
+    }
+}
+
 /// The one refusal of a login, whatever was wrong with it.
 #[must_use]
 pub fn refused() -> Problem {

@@ -9,8 +9,9 @@ use std::collections::{HashMap, VecDeque};
 use super::command::{Command, Edit};
 use crate::ids::{MessageId, UserId};
 
-/// What one commit takes at most. A batch of this many bytes is well below the 2 MB that D1 takes in one parameter.
-pub(crate) const MAX_COMMANDS: usize = 128;
+/// How many commands one commit takes at most.
+pub const MAX_COMMANDS: usize = 128;
+/// And how many bytes of them. A batch of this many is well below the 2 MB that D1 takes in one parameter.
 const MAX_WEIGHT: usize = 1 << 20;
 
 /// How a command touches a thing. Two that are equal may share a batch.

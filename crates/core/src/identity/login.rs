@@ -1,14 +1,11 @@
 //! Logging in with a key that is known.
 
-use serde::Deserialize;
-
 use super::{
-    Login, LoginRow, REFRESH_LIFETIME_MS, RefreshToken, banned, challenge::Proof, login_row_sql, refused,
-    tidy, verdict,
+    Login, REFRESH_LIFETIME_MS, RefreshToken, Verdict, challenge::Proof, login_row_sql, tidy, verdict,
 };
 use crate::{
     access::banned_sql,
-    database::{Database, Statement, bool_of_int},
+    database::{Database, Statement},
     ids::Timestamp,
     problem::Problem,
 };
@@ -39,13 +36,6 @@ const VERDICT: &str = concat!(
     ")) AS json"
 );
 
-#[derive(Deserialize)]
-struct Verdict {
-    login: Option<LoginRow>,
-    #[serde(deserialize_with = "bool_of_int")]
-    banned: bool,
-}
-
 /// Logs in who has proven a key, and makes `token` the login's refresh token.
 ///
 /// # Errors
@@ -67,10 +57,5 @@ pub async fn log_in(
     let mut batch = vec![Statement::new(USE, using()), open];
     batch.extend(tidy(now));
     batch.push(Statement::new(VERDICT, vec![login.into(), key.into(), now.into()]));
-    let verdict: Verdict = verdict(&database.batch(batch).await?)?;
-    match verdict.login {
-        Some(login) => login.login(),
-        None if verdict.banned => Err(banned()),
-        None => Err(refused()),
-    }
+    verdict::<Verdict>(&database.batch(batch).await?)?.login()
 }

@@ -4,13 +4,12 @@
 //! token that names a login and is not its present one was spent before: it was copied, and the login ends.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{Login, LoginRow, banned, login_row_sql, refused, tidy, verdict};
+use super::{Login, Verdict, login_row_sql, tidy, verdict};
 use crate::{
     access::banned_sql,
-    database::{Database, Statement, bool_of_int},
+    database::{Database, Statement},
     ids::Timestamp,
     problem::Problem,
 };
@@ -102,13 +101,6 @@ const VERDICT: &str = concat!(
     ")) AS json"
 );
 
-#[derive(Deserialize)]
-struct Verdict {
-    login: Option<LoginRow>,
-    #[serde(deserialize_with = "bool_of_int")]
-    banned: bool,
-}
-
 /// Spends a refresh token for the next one. A token that was spent before ends its login.
 ///
 /// # Errors
@@ -134,11 +126,7 @@ pub async fn renew(
     let mut batch = vec![Statement::new(REVOKE, params(3)), Statement::new(ROTATE, params(5))];
     batch.extend(tidy(now));
     batch.push(Statement::new(VERDICT, params(4)));
-    match verdict(&database.batch(batch).await?)? {
-        Verdict { login: Some(login), .. } => login.login(),
-        Verdict { banned: true, .. } => Err(banned()),
-        _ => Err(refused()),
-    }
+    verdict::<Verdict>(&database.batch(batch).await?)?.login()
 }
 
 /// Ends the login that a refresh token belongs to, whether it is its present one or was spent; does nothing where there
