@@ -40,18 +40,19 @@ const bareSpeakers = new Senders(bare.origin, "/send", tokens);
 const audience = await Audience.open(socket(crowded), crowd, (frame) => frames.count(frame).messages);
 const bareAudience = await Audience.open(`${bare.origin}/ws`, crowd.map(() => ""), () => 1);
 
-/** Each load: on which server, how many operations a round, and how to run so many. */
+/** Each load: on which server, how many operations a round, how to run so many, and what comes before, unmeasured. */
 const loads = {
     rest: [edgewise, SENDS, (sends) => rest.send(sends)],
     hop: [bare, SENDS, (sends) => hop.send(sends)],
     insert: [bare, SENDS, (sends) => insert.send(sends)],
     socket: [edgewise, SENDS, (sends) => pipeline.send(sends, CONCURRENCY)],
-    fanOut: [edgewise, FAN_OUT, (sends) => audience.receives(sends, () => speakers.send(sends)), SOCKETS],
-    bareFanOut: [bare, BARE_FAN_OUT, (sends) => bareAudience.receives(sends, () => bareSpeakers.send(sends)), SOCKETS],
+    fanOut: [edgewise, FAN_OUT, heard(audience, speakers), SOCKETS, () => audience.ping()],
+    bareFanOut: [bare, BARE_FAN_OUT, heard(bareAudience, bareSpeakers), SOCKETS],
 };
 
 /** Operations per CPU second of the server. */
-async function measure([server, operations, run, deliveries = 1]) {
+async function measure([server, operations, run, deliveries = 1, prepare = async () => {}]) {
+    await prepare();
     const before = server.cpuSeconds();
     await run(operations);
     return (operations * deliveries) / (server.cpuSeconds() - before);
@@ -99,6 +100,10 @@ function median(values) {
 
 function whole(value) {
     return Math.round(value).toLocaleString("en").padStart(8);
+}
+
+function heard(audience, speakers) {
+    return (sends) => audience.receives(sends, () => speakers.send(sends));
 }
 
 function messages(channel) {

@@ -59,11 +59,16 @@ export class Audience {
         audience.messagesIn = messagesIn;
         audience.bytes = tokens.map(() => 0);
         audience.total = 0;
+        audience.sockets = [];
         const waiting = [...tokens.entries()];
         const opener = async () => {
             for (let next; (next = waiting.shift()); ) {
                 const [place, token] = next;
-                await open(url, token, (frame) => audience.receive(place, frame));
+                const socket = await open(url, token, (frame, isBinary) => {
+                    if (isBinary) audience.receive(place, frame);
+                    else audience.ponged();
+                });
+                audience.sockets.push(socket);
             }
         };
         await Promise.all(Array.from({ length: AT_ONCE }, opener));
@@ -77,6 +82,15 @@ export class Audience {
         this.frames += 1;
         if (place === 0) this.messages += this.messagesIn(frame);
         if (this.arrived?.()) this.done();
+    }
+
+    /** Shows that all are there: the silent ones would be taken for gone, and the others told of it, in mid-measurement. */
+    async ping() {
+        let unanswered = this.sockets.length;
+        const answered = new Promise((resolve) => (this.ponged = () => --unanswered === 0 && resolve()));
+        for (const socket of this.sockets) socket.send("ping");
+        await answered;
+        await this.quiet();
     }
 
     /** Until nothing has come for a second: what is told of arrivals is over. */
