@@ -17,6 +17,7 @@ pub mod emoji;
 pub mod engine;
 pub mod envelope;
 mod erasure;
+pub mod hops;
 pub mod identity;
 pub mod ids;
 pub mod mentions;
