@@ -16,6 +16,9 @@ mod planted;
 #[allow(dead_code, reason = "shared with the simulation, which uses more of it")]
 mod world;
 
+#[path = "storm/fates.rs"]
+mod fates;
+
 use std::{
     cell::{Cell, RefCell},
     future::Future,

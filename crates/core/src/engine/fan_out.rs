@@ -293,7 +293,10 @@ impl Teller<'_> {
                 };
                 let replayed = matches!(done, Done::ReactedBefore);
                 let revision = if replayed { self.state()?.revision() } else { revision };
-                Ack { reaction: self.summary(emoji.as_str()), revision, replayed, ..Ack::default() }
+                let mut reaction = self.summary(emoji.as_str());
+                // Theirs is there, even where it is beyond those that the state names.
+                reaction.iter_mut().for_each(|summary| summary.me = true);
+                Ack { reaction, revision, replayed, ..Ack::default() }
             }
             Done::Deleted | Done::Unreacted => Ack { revision, ..Ack::default() },
             Done::Read(last_read) => Ack { last_read: Some(last_read.clone()), ..Ack::default() },
