@@ -2,12 +2,16 @@
 //!
 //! A commit's statements each work on all commands of one kind, so within it the order between kinds is the
 //! statements', not the queue's. A batch therefore ends where a command touches something that an earlier one in it
-//! touches in another way; everything else shares.
+//! touches in another way; everything else shares. They also ask once who each caller is: so it ends, too, where a user
+//! comes with another token than before, which gives other permissions or another name.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::command::{Command, Edit};
-use crate::ids::{MessageId, UserId};
+use crate::{
+    access::Caller,
+    ids::{MessageId, UserId},
+};
 
 /// How many commands one commit takes at most.
 pub const MAX_COMMANDS: usize = 128;
@@ -36,7 +40,7 @@ enum Thing {
 
 /// A command as the queue holds it.
 pub(crate) trait Queued {
-    fn user(&self) -> &UserId;
+    fn caller(&self) -> &Caller;
     fn command(&self) -> &Command;
 }
 
@@ -73,10 +77,17 @@ pub(crate) const fn is_administration(command: &Command) -> bool {
     )
 }
 
+/// Whether two tokens of one user say the same of them.
+fn same_token(one: &Caller, other: &Caller) -> bool {
+    (one.trusted, one.owner, &one.display_name) == (other.trusted, other.owner, &other.display_name)
+}
+
 /// Takes the next commit's commands from the front of the queue. Never empty where the queue is not.
 pub(crate) fn take<T: Queued>(queue: &mut VecDeque<T>) -> Vec<T> {
     let mut batch: Vec<T> = Vec::new();
     let mut touched: HashMap<Thing, Touch> = HashMap::new();
+    // Each user's first command.
+    let mut users: HashMap<UserId, usize> = HashMap::new();
     let mut weight = 0;
     while let Some(next) = queue.front() {
         let command = next.command();
@@ -85,7 +96,12 @@ pub(crate) fn take<T: Queued>(queue: &mut VecDeque<T>) -> Vec<T> {
         if !batch.is_empty() && (full || is_administration(command)) {
             break;
         }
-        let touches = touches(next.user(), command);
+        let caller = next.caller();
+        let before = users.get(&caller.user_id).and_then(|first| batch.get(*first)).map(T::caller);
+        if before.is_some_and(|before| !same_token(before, caller)) {
+            break;
+        }
+        let touches = touches(&caller.user_id, command);
         let conflicts = touches.iter().flatten().any(|(thing, touch)| {
             touched.get(thing).is_some_and(|before| before != touch || *before == Touch::Alone)
         });
@@ -93,6 +109,7 @@ pub(crate) fn take<T: Queued>(queue: &mut VecDeque<T>) -> Vec<T> {
             break;
         }
         touched.extend(touches.into_iter().flatten());
+        users.entry(caller.user_id.clone()).or_insert(batch.len());
         let alone = is_administration(command);
         batch.extend(queue.pop_front());
         if alone {
@@ -115,9 +132,9 @@ mod tests {
         },
     };
 
-    struct Waiting(UserId, Command);
+    struct Waiting(Caller, Command);
     impl Queued for Waiting {
-        fn user(&self) -> &UserId {
+        fn caller(&self) -> &Caller {
             &self.0
         }
         fn command(&self) -> &Command {
@@ -131,7 +148,9 @@ mod tests {
     fn of(user: &str, payload: Payload) -> Waiting {
         let rules = Rules::new(ChannelId::parse(A).unwrap());
         let command = Command::parse(payload, &rules, Signature::Unverified).unwrap();
-        Waiting(UserId::parse(user).unwrap(), command)
+        let user_id = UserId::parse(user).unwrap();
+        let caller = Caller { user_id, display_name: None, trusted: false, owner: false, expires_at: 0 };
+        Waiting(caller, command)
     }
     fn send(user: &str, nonce: &str, reply_to: Option<&str>) -> Waiting {
         let request = SendMessageRequest {
@@ -180,6 +199,22 @@ mod tests {
         assert_eq!(cut(vec![send("a", "", Some(A)), delete("a", A)]), [1, 1]);
         assert_eq!(cut(vec![send("a", "1", None), send("a", "1", None)]), [1, 1]);
         assert_eq!(cut(vec![read("a"), read("a"), read("b")]), [1, 2]);
+    }
+
+    #[test]
+    fn a_user_with_another_token_waits() {
+        let with = |user: &str, change: fn(&mut Caller)| {
+            let mut waiting = send(user, "", None);
+            change(&mut waiting.0);
+            waiting
+        };
+        let named = |caller: &mut Caller| caller.display_name = Some("Ana".into());
+        let trusted = |caller: &mut Caller| caller.trusted = true;
+        let renewed = |caller: &mut Caller| caller.expires_at = 1;
+        assert_eq!(cut(vec![send("a", "", None), with("a", trusted), with("b", trusted)]), [1, 2]);
+        assert_eq!(cut(vec![with("a", named), send("b", "", None), send("a", "", None)]), [2, 1]);
+        assert_eq!(cut(vec![with("a", named), with("a", named), send("b", "", None)]), [3]);
+        assert_eq!(cut(vec![send("a", "", None), with("a", renewed)]), [2]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     access::Caller,
     database::DatabaseError,
-    ids::{CommitId, EntryId, Timestamp, UserId},
+    ids::{CommitId, EntryId, Timestamp},
     problem::Problem,
     proto::Ack,
 };
@@ -80,8 +80,8 @@ struct Pending {
 }
 
 impl Queued for Pending {
-    fn user(&self) -> &UserId {
-        &self.operation.caller.user_id
+    fn caller(&self) -> &Caller {
+        &self.operation.caller
     }
     fn command(&self) -> &Command {
         &self.operation.command

@@ -2,6 +2,50 @@
 
 use super::*;
 
+fn delete(message_id: &str) -> Command {
+    parse(Payload::DeleteMessageRequest(DeleteMessageRequest { message_id: message_id.into() }))
+}
+
+#[test]
+fn each_command_is_judged_by_the_token_that_it_came_with() {
+    for admin_first in [true, false] {
+        let room = Room::new(40).with_messages(2);
+        let id = |n: u64| format!("00000000-0000-7000-8000-{n:012x}");
+        let admin = Caller { trusted: true, ..caller("ana", NEVER) };
+        let mut asked = vec![(admin, delete(&id(1))), (caller("ana", NEVER), delete(&id(2)))];
+        if !admin_first {
+            asked.reverse();
+        }
+        // They share whatever comes after this one.
+        let first = room.asks_one(caller("ben", NEVER), send("first"));
+        assert!(room.world.step() && first.borrow().is_none());
+        let mut answers = room.asks(asked);
+        room.rests();
+        if !admin_first {
+            answers.reverse();
+        }
+        assert!(fate(&answers[0]).is_ok(), "{:?}", answers[0]);
+        assert_eq!(fate(&answers[1]).unwrap_err().code, Code::Forbidden);
+    }
+}
+
+#[test]
+fn a_name_counts_from_its_own_message_on() {
+    let room = Room::new(41);
+    let named = |name: &str| Caller { display_name: Some(name.into()), ..caller("ana", NEVER) };
+    let asked = vec![
+        (named("Ana"), send("one")),
+        (caller("ana", NEVER), send("two")),
+        (named("Ana B."), send("three")),
+    ];
+    let answers = room.asks(asked);
+    room.rests();
+    let names: Vec<_> =
+        answers.iter().map(|answer| fate(answer).unwrap().message.unwrap().sender_display_name).collect();
+    assert_eq!(names, ["Ana", "Ana", "Ana B."]);
+    assert_eq!(room.database.value::<String>("SELECT display_name FROM users WHERE id = 'ana'"), "Ana B.");
+}
+
 #[test]
 fn whoever_reacts_after_a_thousand_others_is_told_that_they_did() {
     let room = Room::new(42).with_messages(1);
