@@ -51,7 +51,8 @@ impl Recent {
     /// Takes in older changes: all those after `from`, up to where this begins.
     pub(crate) fn extend_back(&mut self, from: Revision, states: Vec<State>) {
         let mut incomplete = None;
-        for state in states {
+        // A message that changed between two pages is in both: the newest counts.
+        for state in states.into_iter().rev() {
             if !self.revisions.contains_key(&state.message().id) {
                 if !state.is_complete() {
                     incomplete = incomplete.max(Some(state.revision()));
@@ -122,6 +123,14 @@ mod tests {
         recent.extend_back(1, vec![state("a", 2), state("b", 3)]);
         assert_eq!(since(&recent, 1), ["b", "a"]);
         assert!(recent.covers(1));
+    }
+
+    #[test]
+    fn of_two_older_states_of_a_message_the_newer_counts() {
+        let mut recent = Recent::starting_at(4);
+        recent.extend_back(1, vec![state("a", 2), state("b", 3), state("a", 4)]);
+        assert_eq!(since(&recent, 1), ["b", "a"]);
+        assert_eq!(since(&recent, 3), ["a"]);
     }
 
     #[test]
