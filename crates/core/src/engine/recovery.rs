@@ -98,9 +98,12 @@ impl<P: Platform> Channel<P> {
                 .filter_map(|s| Some((s.attachment.catching_up?, s.attachment.user.clone())))
                 .collect();
             let Some(furthest) = behind.iter().map(|(since, _)| *since).min() else { return };
-            // Whoever has come since, from further back, has it begin again.
-            let mut at =
-                reader.take().filter(|at| at.cursor <= furthest).unwrap_or_else(|| Reader::at(furthest));
+            // Whoever has come since, from further back, waits until it is through: who keeps coming from far back must
+            // not have it begin again and again, while those ahead of it wait.
+            let wanted = |at: &Reader| {
+                at.cursor <= furthest || at.has_more && behind.iter().any(|(since, _)| *since >= at.cursor)
+            };
+            let mut at = reader.take().filter(wanted).unwrap_or_else(|| Reader::at(furthest));
             let users: Vec<UserId> = behind.iter().filter_map(|(_, user)| UserId::parse(user).ok()).collect();
             let forgotten = self.forgotten.get();
             let Ok(page) = self.read_page(at.cursor, &users).await else { return self.give_up() };
@@ -109,9 +112,8 @@ impl<P: Platform> Channel<P> {
                 continue;
             }
             self.tell_page(at.cursor, &page);
-            let has_more = page.has_more;
             at.take(page);
-            if !has_more {
+            if !at.has_more {
                 self.keep(&mut at);
                 self.tell_the_rest();
             }
@@ -188,17 +190,19 @@ impl<P: Platform> Channel<P> {
 struct Reader {
     from: Revision,
     cursor: Revision,
+    has_more: bool,
     states: Vec<State>,
 }
 
 impl Reader {
     fn at(furthest: Revision) -> Self {
         let from = furthest.saturating_sub(MARGIN);
-        Self { from, cursor: from, states: Vec::new() }
+        Self { from, cursor: from, has_more: true, states: Vec::new() }
     }
 
     fn take(&mut self, page: Changes) {
         self.cursor = page.revision;
+        self.has_more = page.has_more;
         self.states.extend(page.states);
         let needless = self.states.len().saturating_sub(KEPT);
         if let Some(last) = self.states.drain(..needless).next_back() {
