@@ -210,8 +210,10 @@ impl<P: Platform> Channel<P> {
         let channel = Rc::clone(self);
         let connection = connection.to_owned();
         self.platform.spawn(async move {
-            let now = channel.now();
-            let envelope = match channel.in_order(ask(Rc::clone(&channel), now)).await {
+            let asked = ask(Rc::clone(&channel), channel.now());
+            // Nobody writes while a read is under way: one that is not answered must not keep everyone waiting.
+            let bounded = async { channel.within_bound(async { Ok(asked.await) }).await? };
+            let envelope = match channel.in_order(bounded).await {
                 Ok(payload) => frames::encode(&request_id, 0, payload),
                 Err(problem) => frames::answer(&request_id, Err(problem)),
             };

@@ -1,6 +1,30 @@
 //! One who makes it hard for the others.
 
+use edgewise_core::proto::FetchHistoryRequest;
+
 use super::*;
+
+/// No call of the database is answered while anyone waits for it.
+const HANGING: Faults = Faults { stalled: 100, ..Faults::NONE };
+
+#[test]
+fn a_read_that_is_never_answered_does_not_hold_up_who_writes() {
+    let room = Room::new(30);
+    let guest = room.arrives(caller("guest", NEVER), None);
+    room.rests();
+    guest.hears();
+    room.faults.set(HANGING);
+    guest.says(&room.channel, "page", Payload::FetchHistoryRequest(FetchHistoryRequest::default()));
+    room.passes(100);
+    room.faults.set(Faults::NONE);
+    let answer = room.asks_one(caller("ana", NEVER), send("hello?"));
+    room.passes(12 * SECOND);
+    assert!(answer.borrow().as_ref().is_some_and(|(_, fate)| fate.is_ok()), "{answer:?}");
+    let (heard, _) = guest.hears();
+    let refused = heard.iter().find(|envelope| envelope.request_id == "page").expect("an answer");
+    let Some(Payload::Error(error)) = &refused.payload else { panic!("{refused:?}") };
+    assert_eq!((error.error_code.as_str(), error.retryable), ("STORAGE_UNAVAILABLE", true));
+}
 
 #[test]
 fn who_keeps_coming_from_far_back_does_not_keep_others_from_catching_up() {
