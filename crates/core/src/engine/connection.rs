@@ -115,6 +115,11 @@ impl<P: Platform> Channel<P> {
         let Ok(Envelope { request_id, payload, .. }) = Envelope::decode(frame) else {
             return self.close(connection, CloseCode::ProtocolError, "not an Envelope");
         };
+        // The alarm that closes it may be a minute away. Until then a newer token is still welcome.
+        let renews = matches!(payload, Some(Payload::RefreshTokenRequest(_)));
+        if caller.expires_at <= self.now() && !renews {
+            return self.close(connection, CloseCode::TokenExpired, "the token has expired");
+        }
         match payload {
             None if request_id.is_empty() => {
                 self.close(connection, CloseCode::ProtocolError, "neither payload nor request_id");

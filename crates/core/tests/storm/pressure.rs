@@ -46,3 +46,21 @@ fn who_keeps_coming_from_far_back_does_not_keep_others_from_catching_up() {
     room.rests();
     assert!(far[1..].iter().all(caught_up));
 }
+
+#[test]
+fn whose_token_has_ended_asks_for_nothing_more() {
+    let room = Room::new(32);
+    let expires_at = room.world.now() + 90 * SECOND;
+    let [late, renewing] = ["late", "renewing"].map(|user| room.arrives(caller(user, expires_at), None));
+    room.rests();
+    // The alarm is still to come.
+    room.world.pass(91 * SECOND);
+    let request = SendMessageRequest { content: "too late".into(), ..SendMessageRequest::default() };
+    late.says(&room.channel, "late", Payload::SendMessageRequest(request.clone()));
+    let token = format!("renewing/{}", expires_at + MINUTE);
+    renewing.says(&room.channel, "token", Payload::RefreshTokenRequest(RefreshTokenRequest { token }));
+    renewing.says(&room.channel, "send", Payload::SendMessageRequest(request));
+    room.rests();
+    assert_eq!((late.closed(), renewing.closed()), (Some(4001), None));
+    assert_eq!(room.database.value::<String>("SELECT group_concat(sender_id) FROM messages"), "renewing");
+}
