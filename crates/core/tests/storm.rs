@@ -18,6 +18,8 @@ mod world;
 
 #[path = "storm/fates.rs"]
 mod fates;
+#[path = "storm/presence.rs"]
+mod presence;
 #[path = "storm/pressure.rs"]
 mod pressure;
 

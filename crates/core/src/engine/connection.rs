@@ -96,7 +96,7 @@ impl<P: Platform> Channel<P> {
             last_read_sequence: admission.last_read,
             heartbeat_interval_ms: HEARTBEAT_INTERVAL,
             token_expires_at: caller.expires_at,
-            presence: self.presence_for_hello(),
+            presence: self.presence_for_hello(caller.user_id.as_str()),
         };
         self.send_to(&connection, &[frames::push(Payload::Hello(hello))]);
         if since.is_some() {

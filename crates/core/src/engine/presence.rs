@@ -34,6 +34,8 @@ const TYPING_INTERVAL: Timestamp = 2_000;
 #[derive(Default)]
 pub(crate) struct Presence {
     told: RefCell<BTreeMap<String, PresenceUpdate>>,
+    /// Those of whom a hello since the last batch has said something else.
+    shown: RefCell<BTreeMap<String, PresenceUpdate>>,
     scheduled: Cell<bool>,
     last_batch: Cell<Timestamp>,
     typed: RefCell<HashMap<String, Timestamp>>,
@@ -142,8 +144,21 @@ impl<P: Platform> Channel<P> {
         *self.presence.told.borrow_mut() = self.connected();
     }
 
-    pub(crate) fn presence_for_hello(&self) -> Vec<PresenceUpdate> {
-        if self.connected_users() > MAX_USERS { Vec::new() } else { self.connected().into_values().collect() }
+    /// Who is here, for a hello to this user. Where that is something else than everyone was told, the next batch says
+    /// what has become of it, even if everyone else was told the same before.
+    pub(crate) fn presence_for_hello(&self, user: &str) -> Vec<PresenceUpdate> {
+        if self.connected_users() > MAX_USERS {
+            return Vec::new();
+        }
+        let (connected, told) = (self.connected(), self.presence.told.borrow());
+        let status =
+            |of: &BTreeMap<String, PresenceUpdate>, user: &str| of.get(user).map(|update| update.status);
+        let differing = connected.values().chain(told.values()).filter(|update| {
+            update.user_id != user && status(&connected, &update.user_id) != status(&told, &update.user_id)
+        });
+        let differing = differing.map(|update| (update.user_id.clone(), update.clone()));
+        self.presence.shown.borrow_mut().extend(differing);
+        connected.into_values().collect()
     }
 
     fn connected_users(&self) -> usize {
@@ -181,13 +196,21 @@ impl<P: Platform> Channel<P> {
             return;
         }
         let before = std::mem::replace(&mut *self.presence.told.borrow_mut(), connected.clone());
+        let shown = self.presence.shown.take();
         let now = self.now();
-        let left = before.values().filter(|update| !connected.contains_key(&update.user_id)).map(|update| {
-            PresenceUpdate { status: PresenceStatus::Offline.into(), timestamp: now, ..update.clone() }
+        let unheard = shown.values().filter(|update| !before.contains_key(&update.user_id));
+        let left = before.values().chain(unheard).filter(|update| !connected.contains_key(&update.user_id));
+        let left = left.map(|update| PresenceUpdate {
+            status: PresenceStatus::Offline.into(),
+            timestamp: now,
+            ..update.clone()
         });
         let came = connected
             .values()
-            .filter(|update| before.get(&update.user_id).map(|before| before.status) != Some(update.status))
+            .filter(|update| {
+                shown.contains_key(&update.user_id)
+                    || before.get(&update.user_id).map(|before| before.status) != Some(update.status)
+            })
             .cloned();
         let events: Vec<_> = left
             .chain(came)
