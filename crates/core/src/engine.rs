@@ -92,14 +92,14 @@ struct Session<S> {
     attachment: Attachment,
     /// The revision up to which it was told everything.
     told: Revision,
-    /// When it last sent a frame.
+    /// When it last sent a frame, if the object was awake then.
     heard: Timestamp,
     patience: limits::Patience,
 }
 
 impl<S> Session<S> {
-    fn new(socket: S, attachment: Attachment, told: Revision, now: Timestamp) -> Self {
-        Self { socket, attachment, told, heard: now, patience: limits::Patience::default() }
+    fn new(socket: S, attachment: Attachment, told: Revision, heard: Timestamp) -> Self {
+        Self { socket, attachment, told, heard, patience: limits::Patience::default() }
     }
 }
 
@@ -111,8 +111,9 @@ impl<P: Platform> Channel<P> {
             .into_iter()
             .map(|(socket, attachment)| {
                 let connection = attachment.connection.clone();
-                // What was committed before the object slept was broadcast before it slept.
-                (connection, Session::new(socket, attachment, 0, now))
+                // What was committed before the object slept was broadcast before it slept. When it last heard of a
+                // socket it has forgotten: the runtime knows of the pings.
+                (connection, Session::new(socket, attachment, 0, 0))
             })
             .collect();
         let limits = limits::Limits::new(platform.rates());

@@ -139,9 +139,10 @@ impl<P: Platform> Channel<P> {
         Ok(())
     }
 
-    /// What everyone was told before the object slept.
+    /// What everyone was told before the object slept, but for those who may have been silent for long by then: that
+    /// they are gone is told once more, and not never.
     pub(crate) fn restore_presence(&self) {
-        *self.presence.told.borrow_mut() = self.connected();
+        *self.presence.told.borrow_mut() = self.heard_of_since(0);
     }
 
     /// Who is here, for a hello to this user. Where that is something else than everyone was told, the next batch says
@@ -249,12 +250,17 @@ impl<P: Platform> Channel<P> {
 
     /// Everyone connected, each once, as the highest of their sockets says.
     fn connected(&self) -> BTreeMap<String, PresenceUpdate> {
+        self.heard_of_since(self.now().saturating_sub(SILENCE) + 1)
+    }
+
+    fn heard_of_since(&self, since: Timestamp) -> BTreeMap<String, PresenceUpdate> {
         let now = self.now();
         let mut connected: BTreeMap<String, PresenceUpdate> = BTreeMap::new();
         for session in self.sessions.borrow().values() {
             let attachment = &session.attachment;
-            let heard = session.socket.last_ping().unwrap_or(0).max(session.heard).max(attachment.opened_at);
-            if now.saturating_sub(heard) >= SILENCE {
+            if session.heard.max(attachment.opened_at) < since
+                && session.socket.last_ping().is_none_or(|ping| ping < since)
+            {
                 continue;
             }
             let status = PresenceStatus::try_from(attachment.status).unwrap_or(PresenceStatus::Online);

@@ -67,3 +67,27 @@ fn who_was_away_only_while_a_hello_was_said_is_seen_to_be_there() {
     assert_eq!(sees.get("ben"), Some(&PresenceStatus::Online), "{sees:?}");
     assert_eq!(sees.get("dora"), Some(&PresenceStatus::Online), "{sees:?}");
 }
+
+#[test]
+fn who_fell_silent_while_the_object_slept_is_gone_once_it_is_awake() {
+    let mut room = Room::new(22);
+    let guests = ["ana", "ben"].map(|user| room.arrives(caller(user, NEVER), None));
+    room.rests();
+    let mut sees = BTreeMap::new();
+    seen_by(&guests[1], &mut sees);
+    assert!(sees.contains_key("ana"), "{sees:?}");
+
+    room.world.pass(2 * MINUTE);
+    room.restart(&guests);
+    set(&room, &guests[1], PresenceStatus::Away);
+    let (channel, there) = (Rc::clone(&room.channel), Rc::new(RefCell::new(Vec::new())));
+    let found = Rc::clone(&there);
+    room.world.spawn(None, async move {
+        let present = channel.present(caller("carla", NEVER), None, 10).await.unwrap();
+        found.borrow_mut().extend(present.users.into_iter().map(|update| update.user_id));
+    });
+    room.rests();
+    assert_eq!(*there.borrow(), ["ben"]);
+    seen_by(&guests[1], &mut sees);
+    assert!(!sees.contains_key("ana"), "{sees:?}");
+}
