@@ -212,13 +212,17 @@ impl<P: Platform> Channel<P> {
     ) where
         F: Future<Output = Result<Payload, Problem>> + 'static,
     {
+        let turn = match self.turn(request_id.len()) {
+            Ok(turn) => turn,
+            Err(problem) => return self.send_to(connection, &[frames::answer(&request_id, Err(problem))]),
+        };
         let channel = Rc::clone(self);
         let connection = connection.to_owned();
         self.platform.spawn(async move {
             let asked = ask(Rc::clone(&channel), channel.now());
             // Nobody writes while a read is under way: one that is not answered must not keep everyone waiting.
             let bounded = async { channel.within_bound(async { Ok(asked.await) }).await? };
-            let envelope = match channel.in_order(bounded).await {
+            let envelope = match turn.wait_and(bounded).await {
                 Ok(payload) => frames::encode(&request_id, 0, payload),
                 Err(problem) => frames::answer(&request_id, Err(problem)),
             };

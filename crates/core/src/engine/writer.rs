@@ -62,6 +62,13 @@ pub(crate) enum Reply {
     Nobody,
 }
 
+impl Reply {
+    /// How many bytes of memory it takes while it waits, beyond the few that everything takes.
+    fn weight(&self) -> usize {
+        if let Self::Socket { request_id, .. } = self { request_id.len() } else { 0 }
+    }
+}
+
 pub(crate) enum Waiting {
     Command {
         operation: Box<Operation>,
@@ -69,14 +76,38 @@ pub(crate) enum Waiting {
     },
     /// A read that sees everything asked for before, and nothing asked for after: no commit runs until it is over.
     Read {
+        weight: usize,
         begin: oneshot::Sender<()>,
         over: oneshot::Receiver<()>,
     },
 }
 
+/// A read's place in the queue.
+pub(crate) struct Turn {
+    begun: oneshot::Receiver<()>,
+    over: oneshot::Sender<()>,
+}
+
+impl Turn {
+    /// Reads once it is time.
+    pub(crate) async fn wait_and<T>(self, read: impl Future<Output = T>) -> T {
+        // Canceled only with the object.
+        let _ = self.begun.await;
+        let answer = read.await;
+        drop(self.over);
+        answer
+    }
+}
+
 struct Pending {
     operation: Box<Operation>,
     reply: Reply,
+}
+
+impl Pending {
+    fn weight(&self) -> usize {
+        self.operation.command.weight() + self.reply.weight()
+    }
 }
 
 impl Queued for Pending {
@@ -166,39 +197,39 @@ impl<P: Platform> Channel<P> {
         command: Command,
         reply: Reply,
     ) -> Result<(), (Problem, Reply)> {
-        let weight = self.writer.weight.get() + command.weight();
-        if weight > MAX_QUEUED_WEIGHT || self.writer.queue.borrow().len() >= MAX_QUEUED {
+        let weight = command.weight() + reply.weight();
+        if !self.has_room_for(weight) {
             return Err((Problem::storage_unavailable(), reply));
         }
         if let Err(problem) = self.take_token(&caller.user_id, courier, &command) {
             return Err((problem, reply));
         }
-        self.writer.weight.set(weight);
+        self.writer.weight.set(self.writer.weight.get() + weight);
         let timestamp = self.platform.now();
         let operation = Operation { caller, command, message_id: self.message_id(), timestamp };
         self.put(Waiting::Command { operation: Box::new(operation), reply });
         Ok(())
     }
 
-    /// Reads between the commits: after everything that was asked for before, before everything asked for after.
+    /// A place for a read between the commits: after everything that was asked for before, before everything asked for
+    /// after. `weight` is how many bytes wait with it.
     ///
     /// # Errors
     /// 503 `STORAGE_UNAVAILABLE` where too much waits.
-    pub(crate) async fn in_order<T>(
-        self: &Rc<Self>,
-        read: impl Future<Output = Result<T, Problem>>,
-    ) -> Result<T, Problem> {
-        if self.writer.queue.borrow().len() >= MAX_QUEUED {
+    pub(crate) fn turn(self: &Rc<Self>, weight: usize) -> Result<Turn, Problem> {
+        if !self.has_room_for(weight) {
             return Err(Problem::storage_unavailable());
         }
+        self.writer.weight.set(self.writer.weight.get() + weight);
         let (begin, begun) = oneshot::channel();
-        let (over, wait) = oneshot::channel::<()>();
-        self.put(Waiting::Read { begin, over: wait });
-        // Canceled only with the object.
-        let _ = begun.await;
-        let answer = read.await;
-        drop(over);
-        answer
+        let (over, wait) = oneshot::channel();
+        self.put(Waiting::Read { weight, begin, over: wait });
+        Ok(Turn { begun, over })
+    }
+
+    fn has_room_for(&self, weight: usize) -> bool {
+        self.writer.weight.get() + weight <= MAX_QUEUED_WEIGHT
+            && self.writer.queue.borrow().len() < MAX_QUEUED
     }
 
     fn put(self: &Rc<Self>, waiting: Waiting) {
@@ -235,7 +266,8 @@ impl<P: Platform> Channel<P> {
         {
             let mut queue = self.writer.queue.borrow_mut();
             while matches!(queue.front(), Some(Waiting::Read { .. })) && under_way.len() < MAX_READS {
-                if let Some(Waiting::Read { begin, over }) = queue.pop_front() {
+                if let Some(Waiting::Read { weight, begin, over }) = queue.pop_front() {
+                    self.writer.weight.set(self.writer.weight.get().saturating_sub(weight));
                     // Whoever wanted to read may be gone: then it is over at once.
                     let _ = begin.send(());
                     under_way.push(over);
@@ -263,7 +295,7 @@ impl<P: Platform> Channel<P> {
         for pending in run.into_iter().rev() {
             queue.push_front(Waiting::Command { operation: pending.operation, reply: pending.reply });
         }
-        let taken: usize = batch.iter().map(|pending| pending.operation.command.weight()).sum();
+        let taken: usize = batch.iter().map(Pending::weight).sum();
         self.writer.weight.set(self.writer.weight.get().saturating_sub(taken));
         batch
     }

@@ -1,5 +1,7 @@
 //! Each command has its own fate, whoever else is in its commit.
 
+use edgewise_core::proto::SyncRequest;
+
 use super::*;
 
 fn delete(message_id: &str) -> Command {
@@ -67,5 +69,26 @@ fn whoever_reacts_after_a_thousand_others_is_told_that_they_did() {
         let ack = room.asks_then(caller("ana", NEVER), react()).unwrap();
         let summary = ack.reaction.unwrap();
         assert_eq!((summary.count, summary.me, ack.replayed), (1_001, true, replayed));
+    }
+}
+
+#[test]
+fn a_read_does_not_see_what_its_connection_asks_for_afterwards() {
+    for seed in 50..60 {
+        let room = Room::new(seed);
+        let guest = room.arrives(caller("guest", NEVER), None);
+        room.rests();
+        let says = |content: &str| {
+            let request = SendMessageRequest { content: content.into(), ..SendMessageRequest::default() };
+            guest.says(&room.channel, content, Payload::SendMessageRequest(request));
+        };
+        says("before");
+        guest.says(&room.channel, "sync", Payload::SyncRequest(SyncRequest::default()));
+        says("after");
+        room.rests();
+        let answer = guest.hears().0.into_iter().find(|envelope| envelope.request_id == "sync");
+        let Some(Payload::SyncResponse(page)) = answer.unwrap().payload else { panic!("no page") };
+        let contents: Vec<_> = page.messages.iter().map(|message| message.content.as_str()).collect();
+        assert_eq!(contents, ["before"], "seed {seed}");
     }
 }

@@ -64,3 +64,27 @@ fn whose_token_has_ended_asks_for_nothing_more() {
     assert_eq!((late.closed(), renewing.closed()), (Some(4001), None));
     assert_eq!(room.database.value::<String>("SELECT group_concat(sender_id) FROM messages"), "renewing");
 }
+
+#[test]
+fn names_of_requests_take_their_part_of_what_may_wait() {
+    let room = Room::new(33);
+    let guest = room.arrives(caller("guest", NEVER), None);
+    room.rests();
+    let name = "n".repeat(60_000);
+    let asks = |payload: &Payload| {
+        room.faults.set(STALLED);
+        guest.hears();
+        (0..400).for_each(|_| guest.says(&room.channel, &name, payload.clone()));
+        let refused = guest.hears().0.iter().filter(|envelope| !is_presence(envelope)).count();
+        room.passes(5 * SECOND);
+        room.faults.set(Faults::NONE);
+        room.rests();
+        (400 - refused) * name.len()
+    };
+    let message_id = ANYWHERE.to_owned();
+    let waiting = asks(&Payload::DeleteMessageRequest(DeleteMessageRequest { message_id }));
+    assert!(waiting <= 16 << 20, "{waiting} bytes wait");
+    let waiting = asks(&Payload::FetchHistoryRequest(FetchHistoryRequest::default()));
+    assert!(waiting <= 16 << 20, "{waiting} bytes wait");
+    assert!(room.asks_then(caller("ana", NEVER), send("and then there is room")).is_ok());
+}
