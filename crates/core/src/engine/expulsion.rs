@@ -61,6 +61,10 @@ impl<P: Platform> Channel<P> {
                 Err(Failure::Refused(why)) => {
                     return Err(self.unable(&DatabaseError::Refused(why)));
                 }
+                Err(Failure::Garbled(why)) => {
+                    self.restart_sockets();
+                    return Err(self.unable(&DatabaseError::Malformed(why)));
+                }
             }
         }
         self.within_bound(piece.done(&self.platform)).await.map_err(|error| self.unable(&error))

@@ -331,6 +331,13 @@ impl<P: Platform> Channel<P> {
                 self.leave_unsettled(commit);
             }
             Err(Failure::Refused(why)) => self.one_by_one(commit, replies, &why).await,
+            Err(Failure::Garbled(why)) => {
+                self.platform.log(&format!("what became of a commit cannot be read: {why}"));
+                for reply in replies {
+                    self.answer(reply, Err(Problem::internal()), id);
+                }
+                self.restart_sockets();
+            }
         }
     }
 
@@ -376,13 +383,11 @@ impl<P: Platform> Channel<P> {
                         return Err(Failure::Unavailable);
                     }
                 }
-                Err(DatabaseError::Unavailable(why)) => {
-                    let Some(&pause) = pauses.next() else { return Err(Failure::Unavailable) };
-                    self.platform.log(&format!("the database does not answer, trying again: {why}"));
+                Err(DatabaseError::Refused(why)) => return Err(Failure::Refused(why)),
+                Err(error) => {
+                    let Some(&pause) = pauses.next() else { return Err(error.into()) };
+                    self.platform.log(&format!("a commit is tried again: {error}"));
                     self.platform.sleep(self.jittered(pause)).await;
-                }
-                Err(DatabaseError::Refused(why) | DatabaseError::Malformed(why)) => {
-                    return Err(Failure::Refused(why));
                 }
             }
         }
@@ -476,9 +481,9 @@ impl<P: Platform> Channel<P> {
     }
 
     /// What was broadcast can't be told from what was not: the sockets come back with `since`.
-    fn restart_sockets(&self) {
+    pub(super) fn restart_sockets(&self) {
         *self.head.borrow_mut() = None;
-        self.close_all(CloseCode::Restart, "the database is not answering");
+        self.close_all(CloseCode::Restart, "start over with since");
     }
 
     async fn administer(self: &Rc<Self>, id: CommitId, operation: Operation, reply: Reply) {
@@ -599,5 +604,18 @@ impl<P: Platform> Channel<P> {
 pub(super) enum Failure {
     NoChannel(Vec<Problem>),
     Unavailable,
+    /// It is known not to have taken effect.
     Refused(String),
+    /// It may well have: the answer makes no sense.
+    Garbled(String),
+}
+
+impl From<DatabaseError> for Failure {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Unavailable(_) => Self::Unavailable,
+            DatabaseError::Refused(why) => Self::Refused(why),
+            DatabaseError::Malformed(why) => Self::Garbled(why),
+        }
+    }
 }

@@ -381,7 +381,7 @@ fn a_database_that_fails_delays_it_and_no_more() {
     for seed in 0..30 {
         let mut city = City::new(seed, 130);
         city.ban();
-        city.faults.set(Faults { before: 15, after: 15, late: 10, stalled: 3, slow: 40 });
+        city.faults.set(Faults { before: 15, after: 15, late: 10, stalled: 3, garbled: 0, slow: 40 });
         city.moderate();
         for step in 0..4_000 {
             if !city.world.step() && !city.world.advance() || city.kept.get() {

@@ -29,12 +29,14 @@ pub struct Faults {
     pub late: u64,
     /// No answer comes while anyone waits for it, and it takes effect some time.
     pub stalled: u64,
+    /// It took effect, and its last answer is none.
+    pub garbled: u64,
     /// Slow, up to this many milliseconds.
     pub slow: u64,
 }
 
 impl Faults {
-    pub const NONE: Self = Self { before: 0, after: 0, late: 0, stalled: 0, slow: 20 };
+    pub const NONE: Self = Self { before: 0, after: 0, late: 0, stalled: 0, garbled: 0, slow: 20 };
 }
 
 pub struct SimPlatform {
@@ -74,7 +76,12 @@ impl Database for SimPlatform {
             }
             return Err(lost());
         }
-        let answer = self.run(&statements);
+        let mut answer = self.run(&statements);
+        if rng.chance(faults.garbled)
+            && let Ok(rows) = &mut answer
+        {
+            rows.pop();
+        }
         self.world.sleep(rng.below(faults.slow / 2 + 1)).await;
         if rng.chance(faults.after) { Err(lost()) } else { answer }
     }

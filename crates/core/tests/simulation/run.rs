@@ -101,6 +101,7 @@ impl Run {
             after: rng.below(8),
             late: rng.below(5),
             stalled: rng.below(3),
+            garbled: 0,
             slow: rng.below(80),
         };
         Self {

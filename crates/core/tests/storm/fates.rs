@@ -92,3 +92,34 @@ fn a_read_does_not_see_what_its_connection_asks_for_afterwards() {
         assert_eq!(contents, ["before"], "seed {seed}");
     }
 }
+
+#[test]
+fn what_was_committed_with_an_answer_that_is_none_happens_once() {
+    let room = Room::new(60);
+    let guest = room.arrives(caller("guest", NEVER), None);
+    room.rests();
+    guest.hears();
+    let content = |n: u64| {
+        let content = format!("without a nonce {n}");
+        parse(Payload::SendMessageRequest(SendMessageRequest { content, ..SendMessageRequest::default() }))
+    };
+    room.faults.set(Faults { garbled: 100, ..Faults::NONE });
+    let answers = room.asks((0..3).map(|n| (caller("ana", NEVER), content(n))).collect());
+    // Until another answer makes sense.
+    room.passes(SECOND);
+    room.faults.set(Faults::NONE);
+    room.rests();
+    assert!(answers.iter().all(|answer| fate(answer).is_ok()), "{answers:?}");
+    assert_eq!(room.database.number("SELECT count(*) FROM messages"), 3);
+    assert_eq!(guest.hears().0.into_iter().filter(|envelope| !is_presence(envelope)).count(), 3);
+
+    // None ever does.
+    room.faults.set(Faults { garbled: 100, ..Faults::NONE });
+    let answers = room.asks((3..6).map(|n| (caller("ana", NEVER), content(n))).collect());
+    room.passes(10 * SECOND);
+    assert!(answers.iter().all(|answer| fate(answer).unwrap_err().code == Code::Internal), "{answers:?}");
+    assert_eq!(room.database.number("SELECT count(*) FROM messages"), 6);
+    assert_eq!(guest.closed(), Some(1012), "what it was not told it finds by since");
+    room.faults.set(Faults::NONE);
+    assert_eq!(room.asks_then(caller("ana", NEVER), content(6)).unwrap().message.unwrap().server_sequence, 7);
+}
