@@ -33,6 +33,9 @@ pub struct Restored;
 #[error("the page does not fit what is held any more")]
 pub struct StalePage;
 
+/// How many changes wait at most for a state that they apply to.
+const EARLY: usize = 1_000;
+
 /// The messages of a channel that a client holds.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
@@ -47,7 +50,7 @@ pub struct Store {
     /// The highest revision of a change to a message below the floor.
     below: u64,
     /// Changes to messages of the window that are not held yet, since nothing older was read: they wait for the state
-    /// that they apply to.
+    /// that they apply to, up to a bound. Beyond, a page has to be read after them.
     early: HashMap<String, Vec<(u64, Payload)>>,
 }
 
@@ -269,6 +272,10 @@ impl Store {
         if self.floor > 0 {
             self.below = revision;
         } else {
+            if self.early.values().map(Vec::len).sum::<usize>() >= EARLY {
+                self.early.clear();
+                self.below = revision;
+            }
             self.early.entry(message_id.clone()).or_default().push((revision, payload.clone()));
         }
     }

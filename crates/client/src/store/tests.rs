@@ -269,3 +269,27 @@ fn what_many_did_while_away_is_told_by_count() {
     assert_eq!((reacted.user_id.as_deref(), reacted.count), (None, 25));
     assert_eq!(held.replace(message(2, summary(1, 1))), vec![], "no news at the same revision");
 }
+
+#[test]
+fn what_happens_to_messages_that_are_never_read_is_not_kept_for_ever() {
+    let mut store = Store::new("ana", 10);
+    let reacted = |revision: u64| {
+        let reaction = proto::Reaction {
+            message_id: format!("before {}", revision % 3),
+            emoji: "+1".into(),
+            user_id: "ben".into(),
+            ..proto::Reaction::default()
+        };
+        let event = proto::ReactionAddedEvent { reaction: Some(reaction), count: 1 };
+        Envelope { revision, ..envelope(Payload::ReactionAddedEvent(event)) }
+    };
+    for revision in 11..=20_000 {
+        assert_eq!(store.apply(reacted(revision)).unwrap().len(), 1, "it is told all the same");
+    }
+    let kept: usize = store.early.values().map(Vec::len).sum();
+    assert!(kept <= EARLY, "{kept} are kept");
+    let page = |revision| Page { messages: Vec::new(), has_more: false, has_newer: false, revision };
+    // A page of before them lacks what is not kept.
+    assert_eq!(store.extend(0, page(15)), Err(StalePage));
+    assert_eq!(store.extend(0, page(20_000)), Ok(()));
+}
