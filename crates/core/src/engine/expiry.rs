@@ -11,6 +11,7 @@ use super::{
     frames,
 };
 use crate::{
+    access::Caller,
     database::DatabaseError,
     ids::Timestamp,
     problem::{Code, Problem},
@@ -120,7 +121,7 @@ impl<P: Platform> Channel<P> {
     }
 
     /// Goes on with a newer token of the same user.
-    pub(crate) async fn refresh_token(&self, connection: &str, token: &str) -> Result<(), Problem> {
+    pub(crate) async fn refresh_token(self: &Rc<Self>, connection: &str, token: &str) -> Result<(), Problem> {
         let caller = self.platform.verify(token).await?;
         let mut fate = Ok(());
         self.each_session(|session| {
@@ -140,6 +141,24 @@ impl<P: Platform> Channel<P> {
             true
         });
         self.watch_expiry();
+        if fate.is_ok() {
+            let (channel, connection) = (Rc::clone(self), connection.to_owned());
+            self.platform.spawn(async move { channel.admit_again(&connection, caller).await });
+        }
         fate
+    }
+
+    /// A connection that is let in once must not go on for ever on what a role, or an older token, gave then.
+    async fn admit_again(self: &Rc<Self>, connection: &str, caller: Caller) {
+        match self.admit(caller).await {
+            Err(Problem { code: Code::Banned, .. }) => {
+                self.close(connection, CloseCode::Banned, "you are banned");
+            }
+            Err(Problem { code: Code::ChannelNotFound, .. }) => {
+                self.close(connection, CloseCode::NoChannel, "there is no such channel");
+            }
+            // Nobody is sent away because the database does not answer.
+            Ok(_) | Err(_) => {}
+        }
     }
 }

@@ -88,3 +88,25 @@ fn names_of_requests_take_their_part_of_what_may_wait() {
     assert!(waiting <= 16 << 20, "{waiting} bytes wait");
     assert!(room.asks_then(caller("ana", NEVER), send("and then there is room")).is_ok());
 }
+
+#[test]
+fn who_brings_a_token_that_gives_less_sees_no_more_than_it_gives() {
+    let room = Room::new(34);
+    room.database.execute("UPDATE channels SET private = 1");
+    let admin = Caller { trusted: true, ..caller("ana", NEVER) };
+    let guests = [room.arrives(admin.clone(), None), room.arrives(admin, None)];
+    room.rests();
+    let renews = |guest: &Guest| {
+        let token = format!("ana/{NEVER}");
+        guest.says(&room.channel, "token", Payload::RefreshTokenRequest(RefreshTokenRequest { token }));
+        room.rests();
+    };
+    renews(&guests[0]);
+    assert_eq!((guests[0].closed(), guests[1].closed()), (Some(4007), None));
+    room.database.execute(&format!(
+        "INSERT INTO members (channel_id, user_id, joined_at) VALUES ('{}', 'ana', 0)",
+        room.id
+    ));
+    renews(&guests[1]);
+    assert_eq!(guests[1].closed(), None);
+}
