@@ -37,6 +37,7 @@ mod frames;
 mod limits;
 mod platform;
 mod presence;
+mod queue;
 mod recent;
 mod recovery;
 mod rows;

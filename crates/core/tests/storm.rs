@@ -530,7 +530,8 @@ fn a_queue_past_its_bound_refuses_at_once_and_recovers() {
     let room = Room::new(3);
     room.faults.set(STALLED);
     let asked = room.world.now();
-    let answers = room.asks((0..ASKED).map(|n| (caller("busy", NEVER), send(&format!("m{n}")))).collect());
+    let busy = |n: usize| caller(&format!("busy{}", n % 8), NEVER);
+    let answers = room.asks((0..ASKED).map(|n| (busy(n), send(&format!("m{n}")))).collect());
     assert!(room.world.step());
     let refused = answers.iter().filter(|answer| answer.borrow().is_some()).count();
     println!("{refused} of {ASKED} were refused at once");

@@ -1,11 +1,11 @@
 //! Which waiting commands go into one commit.
 //!
 //! A commit's statements each work on all commands of one kind, so within it the order between kinds is the
-//! statements', not the queue's. A batch therefore ends where a command touches something that an earlier one in it
-//! touches in another way; everything else shares. They also ask once who each caller is: so it ends, too, where a user
-//! comes with another token than before, which gives other permissions or another name.
+//! statements', not the queue's. A command therefore waits that touches something which an earlier one of the batch
+//! touches in another way; everything else shares. They also ask once who each caller is: so those wait, too, that a user
+//! sends with another token than before, which gives other permissions or another name.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::command::{Command, Edit};
 use crate::{
@@ -38,10 +38,11 @@ enum Thing {
     Read(UserId),
 }
 
-/// A command as the queue holds it.
+/// A request as the queue holds it.
 pub(crate) trait Queued {
     fn caller(&self) -> &Caller;
-    fn command(&self) -> &Command;
+    /// None: it is none for a commit, but its caller's commands wait behind it.
+    fn command(&self) -> Option<&Command>;
 }
 
 fn touches(user: &UserId, command: &Command) -> [Option<(Thing, Touch)>; 3] {
@@ -82,41 +83,90 @@ fn same_token(one: &Caller, other: &Caller) -> bool {
     (one.trusted, one.owner, &one.display_name) == (other.trusted, other.owner, &other.display_name)
 }
 
-/// Takes the next commit's commands from the front of the queue. Never empty where the queue is not.
-pub(crate) fn take<T: Queued>(queue: &mut VecDeque<T>) -> Vec<T> {
-    let mut batch: Vec<T> = Vec::new();
-    let mut touched: HashMap<Thing, Touch> = HashMap::new();
-    // Each user's first command.
-    let mut users: HashMap<UserId, usize> = HashMap::new();
-    let mut weight = 0;
-    while let Some(next) = queue.front() {
-        let command = next.command();
-        weight += command.weight();
-        let full = batch.len() >= MAX_COMMANDS || weight > MAX_WEIGHT;
-        if !batch.is_empty() && (full || is_administration(command)) {
-            break;
+/// Takes the next commit's commands from the queue: the first, and what can share with it. Empty only where nobody's next
+/// is a command, or where it is of those that have a commit of their own and `alone` does not let one go.
+///
+/// Whoever can't share waits, and keeps what they have asked for afterwards behind it.
+pub(crate) fn take<T: Queued>(queue: &mut VecDeque<T>, alone: bool) -> Vec<T> {
+    let mut batch = Batch::default();
+    let mut waiting = VecDeque::new();
+    let mut lanes: HashSet<UserId> = HashSet::new();
+    while let Some(next) = queue.pop_front() {
+        let user = &next.caller().user_id;
+        let command = next.command().filter(|_| !lanes.contains(user));
+        match command.map_or(Fit::Waits, |command| batch.fit(next.caller(), command, alone)) {
+            Fit::Shares => batch.taken.push(next),
+            Fit::Alone => {
+                batch.taken.push(next);
+                break;
+            }
+            Fit::Waits => {
+                if !lanes.contains(user) {
+                    lanes.insert(user.clone());
+                }
+                waiting.push_back(next);
+            }
+            Fit::Full => {
+                waiting.push_back(next);
+                break;
+            }
         }
-        let caller = next.caller();
-        let before = users.get(&caller.user_id).and_then(|first| batch.get(*first)).map(T::caller);
+    }
+    waiting.append(queue);
+    *queue = waiting;
+    batch.taken
+}
+
+/// Whether a command can go into a batch.
+enum Fit {
+    Shares,
+    /// With nothing behind it.
+    Alone,
+    /// Not with what is in there.
+    Waits,
+    /// Nor anything else.
+    Full,
+}
+
+struct Batch<T> {
+    taken: Vec<T>,
+    weight: usize,
+    touched: HashMap<Thing, Touch>,
+    /// Each user's first command.
+    users: HashMap<UserId, usize>,
+}
+
+impl<T> Default for Batch<T> {
+    fn default() -> Self {
+        Self { taken: Vec::new(), weight: 0, touched: HashMap::new(), users: HashMap::new() }
+    }
+}
+
+impl<T: Queued> Batch<T> {
+    fn fit(&mut self, caller: &Caller, command: &Command, alone: bool) -> Fit {
+        if is_administration(command) {
+            return if alone && self.taken.is_empty() { Fit::Alone } else { Fit::Waits };
+        }
+        let weight = self.weight + command.weight();
+        if self.taken.len() >= MAX_COMMANDS || (!self.taken.is_empty() && weight > MAX_WEIGHT) {
+            return Fit::Full;
+        }
+        let before = self.users.get(&caller.user_id).and_then(|first| self.taken.get(*first)).map(T::caller);
         if before.is_some_and(|before| !same_token(before, caller)) {
-            break;
+            return Fit::Waits;
         }
         let touches = touches(&caller.user_id, command);
         let conflicts = touches.iter().flatten().any(|(thing, touch)| {
-            touched.get(thing).is_some_and(|before| before != touch || *before == Touch::Alone)
+            self.touched.get(thing).is_some_and(|before| before != touch || *before == Touch::Alone)
         });
         if conflicts {
-            break;
+            return Fit::Waits;
         }
-        touched.extend(touches.into_iter().flatten());
-        users.entry(caller.user_id.clone()).or_insert(batch.len());
-        let alone = is_administration(command);
-        batch.extend(queue.pop_front());
-        if alone {
-            break;
-        }
+        self.weight = weight;
+        self.touched.extend(touches.into_iter().flatten());
+        self.users.entry(caller.user_id.clone()).or_insert(self.taken.len());
+        Fit::Shares
     }
-    batch
 }
 
 #[cfg(test)]
@@ -137,8 +187,8 @@ mod tests {
         fn caller(&self) -> &Caller {
             &self.0
         }
-        fn command(&self) -> &Command {
-            &self.1
+        fn command(&self) -> Option<&Command> {
+            Some(&self.1)
         }
     }
 
@@ -179,7 +229,7 @@ mod tests {
     /// The sizes of the batches that a queue is cut into.
     fn cut(queue: Vec<Waiting>) -> Vec<usize> {
         let mut queue = VecDeque::from(queue);
-        std::iter::from_fn(|| Some(take(&mut queue).len()).filter(|&length| length > 0)).collect()
+        std::iter::from_fn(|| Some(take(&mut queue, true).len()).filter(|&length| length > 0)).collect()
     }
 
     #[test]
@@ -194,11 +244,24 @@ mod tests {
 
     #[test]
     fn what_touches_in_another_way_waits() {
-        assert_eq!(cut(vec![react("a", A), delete("a", A), react("b", A)]), [1, 1, 1]);
+        assert_eq!(cut(vec![react("a", A), delete("a", A), react("a", A)]), [1, 1, 1]);
         assert_eq!(cut(vec![unreact("a", A), unreact("b", A)]), [1, 1]);
         assert_eq!(cut(vec![send("a", "", Some(A)), delete("a", A)]), [1, 1]);
         assert_eq!(cut(vec![send("a", "1", None), send("a", "1", None)]), [1, 1]);
-        assert_eq!(cut(vec![read("a"), read("a"), read("b")]), [1, 2]);
+        assert_eq!(cut(vec![read("a"), read("a")]), [1, 1]);
+    }
+
+    #[test]
+    fn who_waits_keeps_their_own_behind_them_and_nobody_else() {
+        assert_eq!(cut(vec![react("a", A), delete("a", A), react("b", A)]), [2, 1]);
+        assert_eq!(cut(vec![read("a"), read("a"), send("a", "", None), read("b")]), [2, 2]);
+        let users = |batch: Vec<Waiting>| batch.iter().map(|w| w.0.user_id.to_string()).collect::<String>();
+        let queue =
+            vec![react("a", A), unreact("b", A), unreact("c", A), send("b", "", None), send("d", "", None)];
+        let mut queue = VecDeque::from(queue);
+        assert_eq!(users(take(&mut queue, true)), "ad");
+        assert_eq!(users(take(&mut queue, true)), "bb");
+        assert_eq!(users(take(&mut queue, true)), "c");
     }
 
     #[test]
@@ -211,7 +274,7 @@ mod tests {
         let named = |caller: &mut Caller| caller.display_name = Some("Ana".into());
         let trusted = |caller: &mut Caller| caller.trusted = true;
         let renewed = |caller: &mut Caller| caller.expires_at = 1;
-        assert_eq!(cut(vec![send("a", "", None), with("a", trusted), with("b", trusted)]), [1, 2]);
+        assert_eq!(cut(vec![send("a", "", None), with("a", trusted), with("b", trusted)]), [2, 1]);
         assert_eq!(cut(vec![with("a", named), send("b", "", None), send("a", "", None)]), [2, 1]);
         assert_eq!(cut(vec![with("a", named), with("a", named), send("b", "", None)]), [3]);
         assert_eq!(cut(vec![send("a", "", None), with("a", renewed)]), [2]);

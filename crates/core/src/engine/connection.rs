@@ -125,7 +125,7 @@ impl<P: Platform> Channel<P> {
                 self.close(connection, CloseCode::ProtocolError, "neither payload nor request_id");
             }
             Some(Payload::FetchHistoryRequest(request)) => {
-                self.read(connection, request_id, move |channel, now| async move {
+                self.read(connection, request_id, caller, move |channel, caller, now| async move {
                     let page = read::history::PageRequest::from_request(&request)?;
                     if !request.channel_id.is_empty() && request.channel_id != channel.id.to_string() {
                         return Err(Code::QueryInvalid.with("channel_id is not this connection's"));
@@ -136,7 +136,7 @@ impl<P: Platform> Channel<P> {
                 });
             }
             Some(Payload::SyncRequest(request)) => {
-                self.read(connection, request_id, move |channel, now| async move {
+                self.read(connection, request_id, caller, move |channel, caller, now| async move {
                     let limit = read::changes::limit(match request.limit {
                         0 => None,
                         limit => Some(limit.into()),
@@ -208,18 +208,19 @@ impl<P: Platform> Channel<P> {
         self: &Rc<Self>,
         connection: &str,
         request_id: String,
-        ask: impl FnOnce(Rc<Self>, Timestamp) -> F + 'static,
+        caller: Caller,
+        ask: impl FnOnce(Rc<Self>, Caller, Timestamp) -> F + 'static,
     ) where
         F: Future<Output = Result<Payload, Problem>> + 'static,
     {
-        let turn = match self.turn(request_id.len()) {
+        let turn = match self.turn(caller.clone(), request_id.len()) {
             Ok(turn) => turn,
             Err(problem) => return self.send_to(connection, &[frames::answer(&request_id, Err(problem))]),
         };
         let channel = Rc::clone(self);
         let connection = connection.to_owned();
         self.platform.spawn(async move {
-            let asked = ask(Rc::clone(&channel), channel.now());
+            let asked = ask(Rc::clone(&channel), caller, channel.now());
             // Nobody writes while a read is under way: one that is not answered must not keep everyone waiting.
             let bounded = async { channel.within_bound(async { Ok(asked.await) }).await? };
             let envelope = match turn.wait_and(bounded).await {

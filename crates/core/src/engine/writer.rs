@@ -2,19 +2,20 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     rc::Rc,
 };
 
 use futures_channel::oneshot;
-use futures_util::future::Either;
+use futures_util::future::{Either, join_all};
 
 use super::{
     Channel, CloseCode, Courier, Platform,
     administration::{Administration, Effect},
-    batch::{self, Queued},
+    batch,
     command::Command,
     commit::{self, Commit, Head, Operation, Outcome, Run},
+    queue::{Pending, Queue, Turn},
     recent::Recent,
 };
 use crate::{
@@ -25,17 +26,10 @@ use crate::{
     proto::Ack,
 };
 
-/// How much may wait. Beyond, a command is refused at once: who waits that long has given up.
-const MAX_QUEUED: usize = 4_096;
-const MAX_QUEUED_WEIGHT: usize = 16 << 20;
-
 /// After a commit of so many commands their callers come back together. The first of them waits so long, in
 /// milliseconds, for the others: else it has a commit of its own, and the others wait for that.
 const CROWD: usize = 8;
 const GATHER: u32 = 2;
-
-/// How many reads run side by side between two commits.
-const MAX_READS: usize = 32;
 
 /// The pauses between tries, in milliseconds: a bit over three seconds, in which a database restarts or moves.
 const PAUSES: [u32; 6] = [25, 100, 250, 500, 1_000, 1_500];
@@ -64,58 +58,8 @@ pub(crate) enum Reply {
 
 impl Reply {
     /// How many bytes of memory it takes while it waits, beyond the few that everything takes.
-    fn weight(&self) -> usize {
+    pub(super) fn weight(&self) -> usize {
         if let Self::Socket { request_id, .. } = self { request_id.len() } else { 0 }
-    }
-}
-
-pub(crate) enum Waiting {
-    Command {
-        operation: Box<Operation>,
-        reply: Reply,
-    },
-    /// A read that sees everything asked for before, and nothing asked for after: no commit runs until it is over.
-    Read {
-        weight: usize,
-        begin: oneshot::Sender<()>,
-        over: oneshot::Receiver<()>,
-    },
-}
-
-/// A read's place in the queue.
-pub(crate) struct Turn {
-    begun: oneshot::Receiver<()>,
-    over: oneshot::Sender<()>,
-}
-
-impl Turn {
-    /// Reads once it is time.
-    pub(crate) async fn wait_and<T>(self, read: impl Future<Output = T>) -> T {
-        // Canceled only with the object.
-        let _ = self.begun.await;
-        let answer = read.await;
-        drop(self.over);
-        answer
-    }
-}
-
-struct Pending {
-    operation: Box<Operation>,
-    reply: Reply,
-}
-
-impl Pending {
-    fn weight(&self) -> usize {
-        self.operation.command.weight() + self.reply.weight()
-    }
-}
-
-impl Queued for Pending {
-    fn caller(&self) -> &Caller {
-        &self.operation.caller
-    }
-    fn command(&self) -> &Command {
-        &self.operation.command
     }
 }
 
@@ -138,8 +82,7 @@ struct Known {
 /// The queue, and the state of the loop.
 #[derive(Default)]
 pub(crate) struct Writer {
-    queue: RefCell<VecDeque<Waiting>>,
-    weight: Cell<usize>,
+    queue: RefCell<Queue>,
     running: Cell<bool>,
     /// Whether the last commit was of many.
     crowd: Cell<bool>,
@@ -198,42 +141,33 @@ impl<P: Platform> Channel<P> {
         reply: Reply,
     ) -> Result<(), (Problem, Reply)> {
         let weight = command.weight() + reply.weight();
-        if !self.has_room_for(weight) {
+        if !self.writer.queue.borrow().has_room(&caller.user_id, weight) {
             return Err((Problem::storage_unavailable(), reply));
         }
         if let Err(problem) = self.take_token(&caller.user_id, courier, &command) {
             return Err((problem, reply));
         }
-        self.writer.weight.set(self.writer.weight.get() + weight);
         let timestamp = self.platform.now();
         let operation = Operation { caller, command, message_id: self.message_id(), timestamp };
-        self.put(Waiting::Command { operation: Box::new(operation), reply });
+        self.writer.queue.borrow_mut().push(operation, reply);
+        self.start();
         Ok(())
     }
 
-    /// A place for a read between the commits: after everything that was asked for before, before everything asked for
-    /// after. `weight` is how many bytes wait with it.
+    /// A place for a caller's read between the commits, which `weight` bytes wait with.
     ///
     /// # Errors
     /// 503 `STORAGE_UNAVAILABLE` where too much waits.
-    pub(crate) fn turn(self: &Rc<Self>, weight: usize) -> Result<Turn, Problem> {
-        if !self.has_room_for(weight) {
+    pub(super) fn turn(self: &Rc<Self>, caller: Caller, weight: usize) -> Result<Turn, Problem> {
+        if !self.writer.queue.borrow().has_room(&caller.user_id, weight) {
             return Err(Problem::storage_unavailable());
         }
-        self.writer.weight.set(self.writer.weight.get() + weight);
-        let (begin, begun) = oneshot::channel();
-        let (over, wait) = oneshot::channel();
-        self.put(Waiting::Read { weight, begin, over: wait });
-        Ok(Turn { begun, over })
+        let turn = self.writer.queue.borrow_mut().push_read(caller, weight);
+        self.start();
+        Ok(turn)
     }
 
-    fn has_room_for(&self, weight: usize) -> bool {
-        self.writer.weight.get() + weight <= MAX_QUEUED_WEIGHT
-            && self.writer.queue.borrow().len() < MAX_QUEUED
-    }
-
-    fn put(self: &Rc<Self>, waiting: Waiting) {
-        self.writer.queue.borrow_mut().push_back(waiting);
+    fn start(self: &Rc<Self>) {
         if !self.writer.running.replace(true) {
             let channel = Rc::clone(self);
             self.platform.spawn(async move { channel.drain().await });
@@ -245,11 +179,12 @@ impl<P: Platform> Channel<P> {
             if self.writer.unsettled.borrow().is_some() {
                 self.settle().await;
             }
-            self.let_read().await;
+            let reads = self.writer.queue.borrow_mut().begin_reads();
+            join_all(reads).await;
             if self.writer.crowd.replace(false) {
                 self.platform.sleep(GATHER).await;
             }
-            let batch = self.next_batch();
+            let batch = self.writer.queue.borrow_mut().next_batch();
             if !batch.is_empty() {
                 self.writer.crowd.set(batch.len() >= CROWD);
                 self.commit(batch).await;
@@ -258,46 +193,6 @@ impl<P: Platform> Channel<P> {
             }
         }
         self.writer.running.set(false);
-    }
-
-    /// Lets the reads at the front of the queue run, side by side.
-    async fn let_read(&self) {
-        let mut under_way = Vec::new();
-        {
-            let mut queue = self.writer.queue.borrow_mut();
-            while matches!(queue.front(), Some(Waiting::Read { .. })) && under_way.len() < MAX_READS {
-                if let Some(Waiting::Read { weight, begin, over }) = queue.pop_front() {
-                    self.writer.weight.set(self.writer.weight.get().saturating_sub(weight));
-                    // Whoever wanted to read may be gone: then it is over at once.
-                    let _ = begin.send(());
-                    under_way.push(over);
-                }
-            }
-        }
-        futures_util::future::join_all(under_way).await;
-    }
-
-    /// The next commit's commands, up to the next read.
-    fn next_batch(&self) -> Vec<Pending> {
-        let mut queue = self.writer.queue.borrow_mut();
-        let mut run = VecDeque::new();
-        while run.len() <= batch::MAX_COMMANDS {
-            match queue.pop_front() {
-                Some(Waiting::Command { operation, reply }) => run.push_back(Pending { operation, reply }),
-                Some(read) => {
-                    queue.push_front(read);
-                    break;
-                }
-                None => break,
-            }
-        }
-        let batch = batch::take(&mut run);
-        for pending in run.into_iter().rev() {
-            queue.push_front(Waiting::Command { operation: pending.operation, reply: pending.reply });
-        }
-        let taken: usize = batch.iter().map(Pending::weight).sum();
-        self.writer.weight.set(self.writer.weight.get().saturating_sub(taken));
-        batch
     }
 
     async fn commit(self: &Rc<Self>, batch: Vec<Pending>) {
@@ -459,16 +354,9 @@ impl<P: Platform> Channel<P> {
     }
 
     fn refuse_waiting(&self) {
-        let waiting = std::mem::take(&mut *self.writer.queue.borrow_mut());
-        self.writer.weight.set(0);
-        for waiting in waiting {
-            match waiting {
-                Waiting::Command { reply, .. } => {
-                    self.answer(reply, Err(Problem::storage_unavailable()), CommitId::new(uuid::Uuid::nil()));
-                }
-                // It finds out by itself that the database does not answer.
-                Waiting::Read { begin, .. } => drop(begin.send(())),
-            }
+        let waiting = self.writer.queue.borrow_mut().give_up();
+        for Pending { reply, .. } in waiting {
+            self.answer(reply, Err(Problem::storage_unavailable()), CommitId::new(uuid::Uuid::nil()));
         }
     }
 
