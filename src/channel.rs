@@ -91,9 +91,9 @@ impl DurableObject for Channel {
         if let Some(attachment) = attachment(&socket) {
             self.engine().await?.closed(attachment.connection());
         }
-        // The other end waits for our Close frame. 1005 and 1006 stand for its absence and must not be sent.
+        // The other end waits for our Close frame. These codes are reserved (RFC 6455, 7.4.1) and must not be sent.
         let code =
-            u16::try_from(code).ok().filter(|code| !matches!(code, 1005 | 1006 | 1015)).unwrap_or(1000);
+            u16::try_from(code).ok().filter(|code| !matches!(code, 1004..=1006 | 1015)).unwrap_or(1000);
         // It may be closed both ways already.
         let _ = socket.close(Some(code), Some(reason));
         Ok(())

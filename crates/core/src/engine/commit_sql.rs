@@ -356,7 +356,8 @@ pub(crate) const UNREACT: &str = concat!(
              CROSS JOIN messages m ON m.id = op.id AND m.channel_id = c.id AND m.revision = c.revision + op.k + 1)"
 );
 
-/// Read positions: never beyond the last message, never back unless that is asked for.
+/// Read positions: never beyond the last message, never back unless that is asked for. They leave the channel's row as it
+/// is, so what keeps a late batch from undoing a newer position is its time.
 pub(crate) const MARK_READ: &str = concat!(
     "WITH ", ops!("sequence", "back"), ", ", actors!(), "
      INSERT INTO last_read (user_id, channel_id, last_sequence, updated_at)
@@ -367,7 +368,7 @@ pub(crate) const MARK_READ: &str = concat!(
      FROM ", admitted!(), "
      WHERE op.sequence <= coalesce((SELECT server_sequence FROM messages WHERE channel_id = c.id ORDER BY server_sequence DESC LIMIT 1), 0)
      ON CONFLICT (user_id, channel_id) DO UPDATE SET last_sequence = excluded.last_sequence, updated_at = excluded.updated_at
-     WHERE last_read.last_sequence <> excluded.last_sequence"
+     WHERE last_read.last_sequence <> excluded.last_sequence AND last_read.updated_at <= excluded.updated_at"
 );
 
 /// Ends the commit: where anything changed, the channel's counters go on and its row carries this commit's id.

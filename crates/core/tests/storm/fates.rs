@@ -123,3 +123,33 @@ fn what_was_committed_with_an_answer_that_is_none_happens_once() {
     room.faults.set(Faults::NONE);
     assert_eq!(room.asks_then(caller("ana", NEVER), content(6)).unwrap().message.unwrap().server_sequence, 7);
 }
+
+#[test]
+fn a_read_position_that_takes_effect_late_does_not_undo_a_newer_one() {
+    for seed in 60..80 {
+        let room = Room::new(seed).with_messages(10);
+        let moves = |last_sequence: u64| {
+            let request = UpdateLastReadRequest { last_sequence, allow_decrease: true };
+            room.asks_one(caller("ana", NEVER), parse(Payload::UpdateLastReadRequest(request)))
+        };
+        let first = moves(8);
+        room.rests();
+        assert!(fate(&first).is_ok());
+        room.faults.set(Faults { late: 100, ..Faults::NONE });
+        let answered = |answer: &Answer| {
+            while answer.borrow().is_none() {
+                room.passes(10);
+            }
+            fate(answer)
+        };
+        assert_eq!(answered(&moves(2)).unwrap_err().code, Code::StorageUnavailable);
+        room.faults.set(Faults::NONE);
+        while answered(&moves(9)).is_err() {}
+        room.rests();
+        assert_eq!(
+            room.database.number("SELECT last_sequence FROM last_read WHERE user_id = 'ana'"),
+            9,
+            "{seed}"
+        );
+    }
+}
