@@ -10,11 +10,12 @@
 //! | file | what |
 //! | --- | --- |
 //! | `command.rs` | what can be asked for |
+//! | `queue.rs` | what waits, in a lane for each user |
 //! | `batch.rs` | which commands share a commit |
 //! | `commit.rs`, `rows.rs`, `commit_sql.rs` | a commit and what became of its commands |
 //! | `administration.rs` | members, and the end of a channel |
 //! | `expulsion.rs` | what a ban does here, piece by piece |
-//! | `writer.rs` | the loop: queue, commit, retry, settle |
+//! | `writer.rs` | the loop: commit, retry, settle |
 //! | `fan_out.rs`, `frames.rs` | who is told what, encoded once |
 //! | `limits.rs` | how fast a user may write |
 //! | `connection.rs` | what happens on a socket |

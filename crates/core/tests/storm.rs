@@ -42,7 +42,10 @@ use edgewise_core::{
     },
     read,
 };
-use futures_util::{FutureExt as _, future::join_all};
+use futures_util::{
+    FutureExt as _,
+    future::{join_all, select},
+};
 use prost::Message as _;
 
 use object::{Faults, SimPlatform, SimSocket, Wire};
@@ -550,6 +553,16 @@ fn a_queue_past_its_bound_refuses_at_once_and_recovers() {
 }
 
 impl Room {
+    /// Runs until there is an answer.
+    fn answered(&self, answer: &Answer) -> Fate {
+        while answer.borrow().is_none() {
+            if !self.world.step() {
+                self.world.advance();
+            }
+        }
+        fate(answer)
+    }
+
     fn asks_then(&self, caller: Caller, command: Command) -> Fate {
         let answer = self.asks_one(caller, command);
         self.rests();

@@ -4,7 +4,7 @@
 //! that waits has been answered. So whoever asks for what can't share a commit, or for a thousand pages, waits by
 //! themselves: the others' commands go past them.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use futures_channel::oneshot;
 
@@ -72,6 +72,13 @@ impl Waiting {
         match self {
             Self::Command(Pending { operation, reply }) => operation.command.weight() + reply.weight(),
             Self::Read(read) => read.weight,
+        }
+    }
+
+    fn into_command(self) -> Option<Pending> {
+        match self {
+            Self::Command(pending) => Some(pending),
+            Self::Read(_) => None,
         }
     }
 }
@@ -171,23 +178,19 @@ impl Queue {
             return Vec::new();
         }
         let mut begun = Vec::new();
+        // How many of each user's reads begin; as many as can where something of theirs waits, and so what is behind it.
         let mut of: HashMap<UserId, usize> = HashMap::new();
-        let mut behind_a_command = HashSet::new();
         for waiting in std::mem::take(&mut self.waiting) {
-            let user = waiting.caller().user_id.clone();
-            let own = of.get(&user).copied().unwrap_or_default();
+            let own = of.get(&waiting.caller().user_id).copied().unwrap_or_default();
             match waiting {
-                Waiting::Read(read)
-                    if begun.len() < MAX_READS
-                        && own < MAX_READS_OF_ONE
-                        && !behind_a_command.contains(&user) =>
-                {
-                    of.insert(user, own + 1);
+                Waiting::Read(read) if begun.len() < MAX_READS && own < MAX_READS_OF_ONE => {
+                    of.insert(read.caller.user_id.clone(), own + 1);
                     begun.push(read);
                 }
                 waiting => {
-                    // What waits behind a read that waits is behind it, too.
-                    behind_a_command.insert(user);
+                    if own < MAX_READS_OF_ONE {
+                        of.insert(waiting.caller().user_id.clone(), MAX_READS_OF_ONE);
+                    }
                     self.waiting.push_back(waiting);
                 }
             }
@@ -211,20 +214,11 @@ impl Queue {
         }
         self.administered = batch.first().and_then(Waiting::command).is_some_and(batch::is_administration);
         batch.iter().for_each(|waiting| self.gone(&waiting.caller().user_id, waiting.weight()));
-        let commands = batch.into_iter().map(|waiting| match waiting {
-            Waiting::Command(pending) => Some(pending),
-            Waiting::Read(_) => None,
-        });
-        commands.flatten().collect()
+        batch.into_iter().filter_map(Waiting::into_command).collect()
     }
 
-    /// Everything that waits. The reads among it are told that nothing comes of them.
+    /// The commands that wait; nothing waits any more. The reads are told that nothing comes of them.
     pub(super) fn give_up(&mut self) -> Vec<Pending> {
-        let Self { waiting, .. } = std::mem::take(self);
-        let commands = waiting.into_iter().map(|waiting| match waiting {
-            Waiting::Command(pending) => Some(pending),
-            Waiting::Read(_) => None,
-        });
-        commands.flatten().collect()
+        std::mem::take(self).waiting.into_iter().filter_map(Waiting::into_command).collect()
     }
 }

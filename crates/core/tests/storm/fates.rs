@@ -136,20 +136,52 @@ fn a_read_position_that_takes_effect_late_does_not_undo_a_newer_one() {
         room.rests();
         assert!(fate(&first).is_ok());
         room.faults.set(Faults { late: 100, ..Faults::NONE });
-        let answered = |answer: &Answer| {
-            while answer.borrow().is_none() {
-                room.passes(10);
-            }
-            fate(answer)
-        };
-        assert_eq!(answered(&moves(2)).unwrap_err().code, Code::StorageUnavailable);
+        assert_eq!(room.answered(&moves(2)).unwrap_err().code, Code::StorageUnavailable);
         room.faults.set(Faults::NONE);
-        while answered(&moves(9)).is_err() {}
+        assert!((0..100).any(|_| room.answered(&moves(9)).is_ok()), "{seed}");
         room.rests();
         assert_eq!(
             room.database.number("SELECT last_sequence FROM last_read WHERE user_id = 'ana'"),
             9,
             "{seed}"
         );
+    }
+}
+
+#[test]
+fn who_hangs_up_stops_nobody() {
+    for seed in 80..90 {
+        let room = Room::new(seed);
+        let (channel, world) = (Rc::clone(&room.channel), Rc::clone(&room.world));
+        // The first of all, whom the others' commits could hang on.
+        room.world.spawn(Some(room.incarnation), async move {
+            let asking = Box::pin(channel.submit(caller("first", NEVER), send("and gone")));
+            drop(select(asking, Box::pin(world.sleep(1))).await);
+        });
+        assert!(room.world.step());
+        let others =
+            room.asks((0..10).map(|n| (caller(&format!("u{n}"), NEVER), send("still here"))).collect());
+        room.rests();
+        assert!(others.iter().all(|answer| fate(answer).is_ok()), "{seed}");
+        assert_eq!(room.database.number("SELECT count(*) FROM messages"), 11, "{seed}");
+    }
+}
+
+#[test]
+fn a_socket_that_fails_is_closed_and_stops_nobody() {
+    let room = Room::new(90);
+    let guests: Vec<_> = (0..5).map(|n| room.arrives(caller(&format!("u{n}"), NEVER), None)).collect();
+    room.rests();
+    guests.iter().for_each(|guest| drop(guest.hears()));
+    // It takes no frames, and nobody has said so.
+    guests[2].wire.closed.set(Some(1006));
+    assert!(room.asks_then(caller("ana", NEVER), send("hello?")).is_ok());
+    for (place, guest) in guests.iter().enumerate() {
+        let (heard, _) = guest.hears();
+        let messages =
+            heard.iter().filter(|e| matches!(e.payload, Some(Payload::NewMessageEvent(_)))).count();
+        assert_eq!(messages, usize::from(place != 2), "{place}");
+        let gone = heard.iter().filter(|envelope| is_presence(envelope)).count();
+        assert_eq!(gone, usize::from(place != 2), "{place} is told that one is gone");
     }
 }
